@@ -1,0 +1,55 @@
+"""What does the badge show while an answer streams? (The only file that imports ipywidgets.)
+
+One widget for the whole kernel, shown in each cell in turn: however many calls,
+three comms. When a call ends, its output is replaced by plain HTML.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+TICK_SECONDS = 0.5
+
+_widget: list[Any] = []
+
+
+def mimebundle() -> dict[str, Any]:
+    """The one widget, as an output."""
+    shown = _the_widget()._repr_mimebundle_()
+    return {**shown, "text/plain": ""}
+
+
+def _the_widget() -> Any:
+    if not _widget:
+        import ipywidgets
+
+        _widget.append(ipywidgets.HTML(layout={"margin": "0"}))
+    return _widget[0]
+
+
+class Ticker:
+    """Rewrites the widget twice a second with the HTML that `words(elapsed seconds)` returns.
+
+    A thread, so that seconds pass on screen also while the service is silent.
+    """
+
+    def __init__(self, words: Callable[[float], str]) -> None:
+        self._words = words
+        self._widget = _the_widget()  # made here: its comm belongs to the cell's own thread
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._widget.value = words(0.0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop for good; nothing is written afterwards."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            self._widget.value = self._words(time.monotonic() - self._began)

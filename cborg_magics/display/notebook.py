@@ -1,0 +1,178 @@
+"""What does a notebook see? An answer that grows as Markdown, and a badge below it.
+
+Finished blocks of Markdown become outputs of their own and are never redrawn;
+only the tail is, ten times a second at most, less often as it grows. Redrawing
+the whole for each token costs a browser minutes and loses half of the answer.
+The outputs are, from above: reasoning (folded), blocks, tail, badge.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from cborg_magics.display import live, wording
+from cborg_magics.display.blocks import split
+from cborg_magics.display.harmless import harmless
+from cborg_magics.exchange import Asking, Event, Reasoning, Reply, Text, Waiting
+
+BLOCK_CHARACTERS = 1500
+MOST_BLOCKS = 30  # JupyterLab hides the outputs of a cell after the fiftieth
+FRAME_SECONDS = 0.1
+CHARACTERS_A_SECOND = 20_000  # a tail of 4,000 characters is redrawn five times a second
+
+QUIET = (
+    "color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
+    "font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
+)
+
+Publish = Callable[..., object]
+
+
+class NotebookView:
+    """One call, shown in one cell. `publish` is the shell's own way to show data.
+
+    `person`: is somebody there to watch? In a headless run nothing live is shown;
+    the outputs that stay are the same.
+    """
+
+    def __init__(self, publish: Publish, *, person: bool) -> None:
+        self._publish, self._person = publish, person
+        self._status = ""
+        self._reasoning = ""
+        self._tail = ""  # what of the answer is not in a finished block yet
+        self._blocks = 0
+        self._pieces = 0
+        self._answering = False
+        self._painted = 0.0
+        self._growing: _Output | None = None
+        self._badge: _Output | None = None
+        self._ticker: live.Ticker | None = None
+
+    def event(self, event: Event) -> None:
+        """Hear what happens; called for each piece, so it does little."""
+        if isinstance(event, Text):
+            if not self._answering:
+                self._begin_answer()
+            self._pieces += 1
+            self._tail += event.text
+            self._paint_if_due(len(self._tail))
+        elif isinstance(event, Reasoning):
+            self._pieces += 1
+            self._reasoning += event.text
+            if not self._answering:
+                self._paint_if_due(len(self._reasoning))
+        elif isinstance(event, Waiting):
+            self._status = wording.waiting(event)
+        elif isinstance(event, Asking):
+            self._status = f"asking {event.model}"
+            if self._person:
+                self._ticker = live.Ticker(self._words)
+                self._badge = self._live_badge()
+
+    def finish(self, reply: Reply | None) -> None:
+        """Show all that came, and the badge of what it came to; None if nothing was asked."""
+        if self._ticker:
+            self._ticker.stop()
+        if reply is None:
+            return
+        if self._answering:
+            self._paint_answer()
+        elif self._reasoning:
+            self._paint_reasoning(is_open=False)
+        (self._badge or _Output(self._publish)).show(badge(reply))
+
+    # -- the answer ------------------------------------------------------------------------
+
+    def _paint_if_due(self, length: int) -> None:
+        if time.monotonic() - self._painted < max(FRAME_SECONDS, length / CHARACTERS_A_SECOND):
+            return
+        if self._answering:
+            self._paint_answer()
+        else:
+            self._paint_reasoning(is_open=True)
+        self._painted = time.monotonic()
+
+    def _paint_reasoning(self, *, is_open: bool) -> None:
+        self._grow(thoughts(self._reasoning, is_open=is_open))
+
+    def _begin_answer(self) -> None:
+        if self._reasoning:
+            self._paint_reasoning(is_open=False)
+        self._growing, self._answering, self._painted = None, True, 0.0
+
+    def _paint_answer(self) -> None:
+        """Freeze what is finished, draw the tail."""
+        while self._blocks < MOST_BLOCKS:
+            finished, rest = split(self._tail, BLOCK_CHARACTERS * (1 + self._blocks // 10))
+            if not finished or not rest.strip():
+                break
+            self._grow(markdown(finished))
+            self._growing, self._tail = None, rest
+            self._blocks += 1
+        self._grow(markdown(self._tail))
+
+    def _grow(self, data: dict[str, Any]) -> None:
+        """Draw what grows. A new one takes the badge's place, and the badge moves below it."""
+        if self._growing is not None:
+            self._growing.show(data)
+            return
+        self._growing = self._badge or _Output(self._publish)
+        self._growing.show(data)
+        if self._badge is not None:
+            self._badge = self._live_badge()
+
+    # -- the badge while it lives ----------------------------------------------------------
+
+    def _live_badge(self) -> _Output:
+        output = _Output(self._publish)
+        output.show(live.mimebundle())
+        return output
+
+    def _words(self, elapsed: float) -> str:
+        parts = [self._status, wording.seconds(elapsed)]
+        if self._pieces and elapsed > 1:
+            parts.append(f"about {self._pieces / elapsed:.0f} tokens a second")
+        return quiet(wording.DOT.join(parts))
+
+
+class _Output:
+    """One output of the cell: it appears when first shown, and is replaced from then on."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+        self._transient = {"display_id": uuid.uuid4().hex}
+        self._shown = False
+
+    def show(self, data: dict[str, Any]) -> None:
+        self._publish(data, transient=self._transient, update=self._shown)
+        self._shown = True
+
+
+def markdown(text: str) -> dict[str, Any]:
+    """A piece of an answer: harmless where it is rendered, as it came where it is plain."""
+    return {"text/markdown": harmless(text), "text/plain": text}
+
+
+def thoughts(text: str, *, is_open: bool) -> dict[str, Any]:
+    """A model's reasoning, folded away unless it is just being written."""
+    style = f"{QUIET};white-space:pre-wrap;max-height:16em;overflow:auto;margin:0 0 0.5em 1em"
+    html = (
+        f"<details{' open' if is_open else ''}><summary style='{QUIET}'>Reasoning</summary>"
+        f"<div style='{style}'>{escape(text)}</div></details>"
+    )
+    return {"text/html": html, "text/plain": f"Reasoning: {text}"}
+
+
+def badge(reply: Reply) -> dict[str, Any]:
+    """What a call came to, in one quiet line."""
+    words = wording.DOT.join(wording.badge(reply))
+    return {"text/html": quiet(words), "text/plain": words}
+
+
+def quiet(words: str) -> str:
+    """A line of small print in the theme's own colours."""
+    return f"<div role='note' style='{QUIET}'>{escape(words)}</div>"

@@ -1,0 +1,116 @@
+"""How do we say it? Values as words, so that every front end says the same."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+from cborg_magics.exchange import Cost, Location, Outcome, Reply, Source, Usage, Waiting
+
+DOT = " · "
+
+
+def money(dollars: Decimal) -> str:
+    """Three digits that mean something below a dollar, cents above.
+
+    >>> money(Decimal("0.00067849")), money(Decimal("0.1")), money(Decimal("12.345")), money(Decimal(0))
+    ('$0.000678', '$0.100', '$12.35', '$0')
+    """
+    if not dollars:
+        return "$0"
+    if dollars >= 1:
+        return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    rounded = Context(prec=3, rounding=ROUND_HALF_UP).create_decimal(dollars)
+    return f"${rounded.quantize(Decimal(1).scaleb(rounded.adjusted() - 2)):f}"
+
+
+def cost(cost: Cost) -> str:
+    """
+    >>> cost(Cost(Decimal("0.0012"), Source.ESTIMATED)), cost(Cost(None, Source.UNKNOWN))
+    ('$0.00120 estimated', 'cost unknown')
+    """
+    if cost.source is Source.UNKNOWN or cost.dollars is None:
+        return "cost unknown"
+    if cost.source is Source.FREE:
+        return "free"
+    return f"{money(cost.dollars)} {cost.source.value}"
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.043), seconds(3.14), seconds(42.2), seconds(125)
+    ('0.04 s', '3.1 s', '42 s', '2 min 5 s')
+    """
+    if value >= 60:
+        return f"{int(value // 60)} min {int(value % 60)} s"
+    return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f} s"
+
+
+def tokens(usage: Usage) -> str:
+    """
+    >>> tokens(Usage(1024, 214, cached=896, reasoning=128))
+    '1,024 tokens in (896 cached), 214 out (128 reasoning)'
+    """
+    about = "" if usage.counted else "about "
+    cached = f" ({usage.cached:,} cached)" if usage.cached else ""
+    thought = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
+    return f"{about}{usage.prompt:,} tokens in{cached}, {usage.completion:,} out{thought}"
+
+
+def waiting(event: Waiting) -> str:
+    """
+    >>> waiting(Waiting(12, "api.example.org is busy (429)", 2, 6))
+    'api.example.org is busy (429); trying again in 12 s, attempt 2 of 6'
+    """
+    of = f" of {event.of}" if event.of else ""
+    return f"{event.reason}; trying again in {event.seconds} s, attempt {event.attempt}{of}"
+
+
+def model(asked: str, served: str | None) -> str:
+    """The name that was asked for, and what answered where that differs."""
+    behind = served.partition("/")[2] or served if served else ""
+    return f"{asked} ({served})" if served and asked not in (served, behind) else asked
+
+
+def badge(reply: Reply) -> list[str]:
+    """The parts of the badge: who, how it ended, tokens, cost, time, place."""
+    time = f"{seconds(reply.seconds)}"
+    if reply.first_text is not None and reply.seconds - reply.first_text > 0.05:
+        time = f"first text {seconds(reply.first_text)}, total {time}"
+    return [
+        model(reply.model, reply.served),
+        *_ending(reply),
+        *([tokens(reply.usage)] if reply.usage and reply.outcome is not Outcome.FAILED else []),
+        "nothing charged" if _refused(reply) else cost(reply.cost),
+        time,
+        *([_PLACES[reply.location]] if reply.usage else []),
+    ]
+
+
+_PLACES = {
+    Location.HERE: "on this machine",
+    Location.ON_PREMISES: "on-premises",
+    Location.CLOUD: "cloud",
+    Location.UNKNOWN: "place unknown",
+}
+
+
+def _refused(reply: Reply) -> bool:
+    return reply.outcome is not Outcome.COMPLETED and reply.cost.source is Source.FREE
+
+
+def _ending(reply: Reply) -> list[str]:
+    """What the reader must know of an answer that is not whole."""
+    if reply.outcome is Outcome.FAILED:
+        return ["no answer"]
+    if reply.outcome is Outcome.INTERRUPTED:
+        return ["interrupted, partial" if reply.text else "interrupted, no text came"]
+    if reply.outcome is Outcome.BROKEN:
+        return ["broken off, partial"]
+    reasons = {
+        "length": "cut at the token limit",
+        "content_filter": "cut by the content filter",
+        "loop": "stopped because it repeated itself",
+    }
+    if reply.finish_reason in reasons:
+        return [reasons[reply.finish_reason]]
+    return [] if reply.text else ["no text came"]

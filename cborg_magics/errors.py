@@ -1,0 +1,160 @@
+"""What can go wrong, and what can be done about it?
+
+CborgError                 everything this package raises on purpose
+├── BadOption              a word on the magic's line is wrong
+├── BadSetting             an environment variable is wrong
+├── NoKey                  a service was named, its key was not
+├── NoLocalModel           the embedded model is not installed or cannot start
+├── Unreachable            nobody answered: no network, wrong address, TLS
+├── TimedOut               the service answered too late
+├── NotTheApi              a web page came back instead of JSON
+├── StreamBroken           the answer broke off; what had come is kept
+└── Refused                the service said no (status, type, call_id)
+    ├── KeyRefused         wrong or blocked key
+    ├── KeyExpired
+    ├── UnknownModel
+    ├── ModelNotAllowed    the model exists, this key may not use it
+    ├── BudgetSpent        the budget of the key, the user or the team
+    ├── OutOfCredit        prepaid money is gone
+    ├── TooLong            more tokens than the model takes
+    ├── PolicyRefusal      the content was refused
+    ├── Busy               too many requests; tried again
+    └── Unavailable        the service or the model is down; tried again
+Interrupted                Ctrl-C; a KeyboardInterrupt, so that it stops Run All
+
+Each shows itself in a notebook as a few plain lines, without a traceback, and
+the cell still counts as failed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cborg_magics.exchange import Reply
+
+_KEYS = re.compile(r"\b(sk-|llmbase_)[\w-]{6,}|\b[0-9a-f]{64}\b|(?<=Bearer )[^\s'\"]+")
+
+
+def without_keys(text: str, *known: str) -> str:
+    """`text` with everything that is, or looks like, an API key or its hash taken out.
+
+    >>> without_keys("Received API Key = sk-abcdefgh1234, sorry")
+    'Received API Key = [key], sorry'
+    """
+    for key in known:
+        if key:
+            text = text.replace(key, "[key]")
+    return _KEYS.sub("[key]", text)
+
+
+class _Plain(BaseException):
+    """Shows as `Name: what happened`, then what to do; IPython asks for exactly this method."""
+
+    def _render_traceback_(self) -> list[str]:
+        return f"{type(self).__name__}: {self}".splitlines()
+
+
+class CborgError(_Plain, Exception):
+    """`what` happened, in one line; what to `do` about it, in one or two.
+
+    `reply` is the partial answer with its charge, where one was being made.
+    """
+
+    reply: Reply | None = None
+
+    def __init__(self, what: str, do: str = "") -> None:
+        self.what, self.do = without_keys(what), without_keys(do)
+        super().__init__("\n".join(filter(None, (self.what, self.do))))
+
+
+class BadOption(CborgError):
+    """A word on the magic's line is wrong."""
+
+
+class BadSetting(CborgError):
+    """An environment variable is wrong."""
+
+
+class NoKey(CborgError):
+    """A service was named, its key was not."""
+
+
+class NoLocalModel(CborgError):
+    """The embedded model is not installed or cannot start."""
+
+
+class Unreachable(CborgError):
+    """Nobody answered: no network, wrong address, TLS."""
+
+
+class TimedOut(CborgError):
+    """The service answered too late."""
+
+
+class NotTheApi(CborgError):
+    """A web page came back instead of JSON."""
+
+
+class StreamBroken(CborgError):
+    """The answer broke off; what had come is kept."""
+
+
+class Refused(CborgError):
+    """The service said no.
+
+    `status` is the HTTP status, `type` the service's own name for the error,
+    `call_id` what to quote to its operators, `retry_after` seconds to wait.
+    """
+
+    status: int = 0
+    type: str = ""
+    call_id: str | None = None
+    retry_after: float | None = None
+
+
+class KeyRefused(Refused):
+    """Wrong or blocked key."""
+
+
+class KeyExpired(Refused):
+    """The key's time is over."""
+
+
+class UnknownModel(Refused):
+    """The service has no model of that name."""
+
+
+class ModelNotAllowed(Refused):
+    """The model exists, this key may not use it."""
+
+
+class BudgetSpent(Refused):
+    """The budget of the key, the user or the team is spent."""
+
+
+class OutOfCredit(Refused):
+    """Prepaid money is gone."""
+
+
+class TooLong(Refused):
+    """More tokens than the model takes."""
+
+
+class PolicyRefusal(Refused):
+    """The content was refused."""
+
+
+class Busy(Refused):
+    """Too many requests."""
+
+
+class Unavailable(Refused):
+    """The service or the model is down."""
+
+
+class Interrupted(_Plain, KeyboardInterrupt):
+    """Ctrl-C. `reply` is the partial answer with its charge, if it had begun."""
+
+    reply: Reply | None = None

@@ -1,0 +1,147 @@
+"""What do we send, and what comes back? Frozen values, passed between the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation. `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call to a model. None means: the service's own default. `timeout` in seconds."""
+
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = True
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    timeout: float = 600.0
+
+
+# -- what a listener hears while the answer comes ------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request is about to be sent."""
+
+    model: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A try failed; the next one comes in `seconds`. `of` is None where tries have no limit."""
+
+    seconds: int
+    reason: str
+    attempt: int
+    of: int | None
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """A piece of what a reasoning model thinks before it answers."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+Event = Asking | Waiting | Reasoning | Text
+Listener = Callable[[Event], object]
+
+
+# -- what a call came to -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens. `cached` are part of `prompt`, `reasoning` part of `completion`; None: not said.
+
+    `counted` is False where the service did not say and we counted what we saw.
+    """
+
+    prompt: int
+    completion: int
+    cached: int | None = None
+    reasoning: int | None = None
+    counted: bool = True
+
+
+class Source(str, Enum):
+    """How a cost is known."""
+
+    BILLED = "billed"  # the service said so
+    ESTIMATED = "estimated"  # tokens times the catalogue's price
+    FREE = "free"  # the catalogue's price is zero
+    UNKNOWN = "unknown"  # no price is known; never shown as 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """US dollars, and how they are known. `dollars` is None exactly where source is UNKNOWN."""
+
+    dollars: Decimal | None
+    source: Source
+
+
+class Outcome(str, Enum):
+    """How a call ended."""
+
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"  # Ctrl-C
+    BROKEN = "broken"  # the stream broke off
+    FAILED = "failed"  # no answer at all
+
+
+class Location(str, Enum):
+    """Where the data went, as far as it can be proved."""
+
+    HERE = "this machine"
+    ON_PREMISES = "on-premises"
+    CLOUD = "cloud"
+    UNKNOWN = "location unknown"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One finished call. Times in seconds; `started` in UTC; `text` exactly as the model wrote it.
+
+    `model` was asked; `served` is the name the service gives of what answered, if it says.
+    `call_id` is the service's own number of the call: its bill can be found by it.
+    """
+
+    text: str
+    reasoning: str
+    provider: str
+    host: str
+    model: str
+    served: str | None
+    location: Location
+    outcome: Outcome
+    finish_reason: str | None
+    usage: Usage | None
+    cost: Cost
+    started: datetime
+    first_text: float | None
+    seconds: float
+    call_id: str | None
+    error: str | None = None

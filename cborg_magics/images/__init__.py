@@ -1,0 +1,1 @@
+"""What do you attach? One file for each source."""

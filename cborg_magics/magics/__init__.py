@@ -1,0 +1,39 @@
+"""What do you type? The table of magics; a new one is a new file and a line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cborg_magics.images.shown import ShownPictures
+from cborg_magics.magics import as_typed, completion
+from cborg_magics.magics.chat import ChatMagic
+from cborg_magics.magics.shared import SharedSession
+
+MAGICS = (ChatMagic,)
+
+
+class Extension:
+    """All that the extension adds to one shell, so that it can be taken out again."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._shared = SharedSession(shell)
+        self.pictures = ShownPictures(shell)
+        magics = [magic(shell, self._shared) for magic in MAGICS]
+        self._names = {name for magic in magics for kind in magic.magics.values() for name in kind}
+        by_name = {name: getattr(magic, name) for magic in magics for name in self._names}
+        self._matcher = completion.matcher(by_name, self._shared)
+        shell.register_magics(*magics)
+        as_typed.install(shell)
+        shell.Completer.custom_matchers.append(self._matcher)
+        self.pictures.install()
+
+    def remove(self) -> None:
+        """Leave the shell as it was found."""
+        for kind in self._shell.magics_manager.magics.values():
+            for name in self._names:
+                kind.pop(name, None)
+        as_typed.remove(self._shell)
+        self._shell.Completer.custom_matchers.remove(self._matcher)
+        self.pictures.remove()
+        self._shared.close()

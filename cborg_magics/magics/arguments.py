@@ -1,0 +1,77 @@
+"""What do the words after a magic's name mean? IPython's own parser, its traps removed.
+
+`parse_argstring` keeps the quotes of `-s "be brief"`, answers an unclosed one
+with a traceback, and would take a question's words for options. Here options
+come first, and what follows them is the text, exactly as typed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from cborg_magics.errors import BadOption
+
+_OPTION = re.compile(r"\s*(--?[A-Za-z][\w-]*)(=|(?=\s|$))")
+_END = re.compile(r"\s*--(?=\s|$)")
+_VALUE = re.compile(r"""\s*("(?:[^"\\]|\\.)*"(?=\s|$)|'[^']*'(?=\s|$)|[^\s"']\S*)""")
+
+
+def read(magic: Any, line: str) -> tuple[argparse.Namespace, str]:
+    """The options at the head of `line`, and the text after them as typed.
+
+    `--` ends the options: needed only for a text that begins like one.
+    Raises `BadOption`.
+    """
+    parser: argparse.ArgumentParser = magic.parser
+    name, words, position = magic.__name__, [], 0
+    while found := _OPTION.match(line, position):
+        flag, position = found[1], found.end()
+        action = parser._option_string_actions.get(flag)
+        if action is None:
+            raise BadOption(f"%{name} has no option {flag}.", _meant(flag, parser, name))
+        words.append(flag)
+        if action.nargs == 0 and not found[2]:
+            continue
+        value = _VALUE.match(line, position)
+        if not value:
+            fault = "a quote is not closed" if line[position:].strip() else "a value is missing"
+            raise BadOption(f"%{name}: {fault} after {flag}.", f"%{name}? tells more.")
+        words.append(_unquoted(value[1]))
+        position = value.end()
+    if found := _END.match(line, position):
+        position = found.end()
+    return _parse(parser, words, name), line[position:].strip()
+
+
+def options(magic: Any) -> list[str]:
+    """Every option of a magic, as typed: `-m`, `--model`, ..."""
+    return [flag for flag in magic.parser._option_string_actions if flag not in ("-h", "--help")]
+
+
+def _parse(parser: argparse.ArgumentParser, words: list[str], name: str) -> argparse.Namespace:
+    try:
+        return parser.parse_args(words)
+    except UsageError as problem:
+        raise BadOption(f"%{name}: {problem}", f"%{name}? tells more.") from None
+
+
+def _unquoted(word: str) -> str:
+    """A value without its quotes.
+
+    >>> _unquoted('"be \\\\"very\\\\" brief"'), _unquoted("it's")
+    ('be "very" brief', "it's")
+    """
+    if word[0] == '"':
+        return re.sub(r'\\(["\\])', r"\1", word[1:-1])
+    return word[1:-1] if word[0] == "'" else word
+
+
+def _meant(flag: str, parser: argparse.ArgumentParser, name: str) -> str:
+    near = difflib.get_close_matches(flag, parser._option_string_actions, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return f"{hint}%{name}? lists the options; a text that begins like one goes after `--`."

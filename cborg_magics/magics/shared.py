@@ -1,0 +1,58 @@
+"""Which session do all magics of this kernel share?"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from cborg_magics import display
+from cborg_magics.session import Session
+from cborg_magics.settings import Settings
+
+
+class SharedSession:
+    """One session for the kernel, made at the first magic and fitted to the environment since.
+
+    A student who sets a key in a cell after the first error needs no restart.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._session: Session | None = None
+        self._noticed: object = None
+
+    def session(self) -> Session:
+        """The session for the environment as it is now. Raises `BadSetting` or `NoKey`."""
+        settings = Settings.read(os.environ)
+        if self._session is None:
+            self._session = Session(settings)
+        elif settings != self._session.settings:
+            changed = settings.changed_since(self._session.settings)
+            self._session.adopt(settings)
+            display.tell(self._shell, f"New settings are in use: {', '.join(changed)}.")
+        self._session.person = display.has_person(self._shell)
+        self._notice()
+        return self._session
+
+    def peek(self) -> Session | None:
+        """The session if there is one, as it is: for Tab completion."""
+        return self._session
+
+    def tell_warnings(self) -> None:
+        """Show what the session had to say besides, once."""
+        while self._session and self._session.warnings:
+            display.tell(self._shell, self._session.warnings.pop(0))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._session:
+            self._session.close()
+            self._session = None
+
+    def _notice(self) -> None:
+        """Say once who answers, where that is not what a person would expect."""
+        assert self._session  # noqa: S101 - called by session() only
+        provider = self._session.service.provider
+        if provider is not self._noticed and provider.notice:
+            display.tell(self._shell, provider.notice)
+        self._noticed = provider

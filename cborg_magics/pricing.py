@@ -1,0 +1,54 @@
+"""What did that cost? Billed, else estimated, else unknown; never a made-up 0."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from cborg_magics.catalogue import Prices
+from cborg_magics.exchange import Cost, Source, Usage
+
+UNKNOWN = Cost(None, Source.UNKNOWN)
+FREE = Cost(Decimal(0), Source.FREE)
+
+
+def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None) -> Cost:
+    """The cost of one call.
+
+    `billed` is what the service said in this very answer. A zero there, or a
+    price list of zeros, is free; an absent figure is not. Cached tokens count at
+    their own price, or at the full price where none is given (an upper bound).
+
+    >>> price_of(Usage(1000, 100), None, Prices(Decimal("3e-6"), Decimal("15e-6")))
+    Cost(dollars=Decimal('0.0045'), source=<Source.ESTIMATED: 'estimated'>)
+    """
+    if billed is not None:
+        return Cost(billed, Source.BILLED) if billed else FREE
+    if prices is None:
+        return UNKNOWN
+    if prices.free:
+        return FREE
+    if usage is None or prices.prompt is None or prices.completion is None:
+        return UNKNOWN
+    cached = usage.cached or 0
+    cached_price = prices.prompt if prices.cached is None else prices.cached
+    dollars = (
+        (usage.prompt - cached) * prices.prompt
+        + cached * cached_price
+        + usage.completion * prices.completion
+    )
+    return Cost(dollars.normalize(), Source.ESTIMATED)
+
+
+def dollars(value: object) -> Decimal | None:
+    """A service's figure as a Decimal with the digits it was sent with; None if it is no figure.
+
+    >>> dollars("9e-05"), dollars(4.9999999999999996e-05), dollars(None), dollars("n/a")
+    (Decimal('0.00009'), Decimal('0.000049999999999999996'), None, None)
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        figure = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return Decimal(f"{figure:f}") if figure.is_finite() and figure >= 0 else None

@@ -1,0 +1,284 @@
+"""How do we talk to a service? (The only file that imports openai.)
+
+A request goes in; pieces of text, usage and cost come out; openai's errors, and
+those of the HTTP library below it, become ours. openai 2 stands on httpx and
+openai 3 on httpx2; a broken stream is an openai error in 3 and a raw one in 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from cborg_magics import errors
+from cborg_magics.catalogue import Model
+from cborg_magics.exchange import Reasoning, Request, Text, Usage
+from cborg_magics.pricing import dollars
+from cborg_magics.providers import refusals
+from cborg_magics.providers.provider import Headers, Service
+
+CONNECT_SECONDS = 10.0  # off the VPN, packets vanish: without this, silence for ten minutes
+CATALOGUE_SECONDS = 20.0
+
+Piece = Text | Reasoning
+
+
+class Client:
+    """A connection to one service. Nothing is imported or opened before the first call."""
+
+    def __init__(self, service: Service, log: Callable[[str], None] = lambda line: None) -> None:
+        self.service = service
+        self.answered = False  # has the host ever answered, with whatever status?
+        self.log = log
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to `request`, not asked for yet: `open()` asks, and may be tried again."""
+        return Answer(self, request)
+
+    def models(self) -> list[Model]:
+        """What can be asked for. Raises the errors of `errors.py`."""
+        with self.translated(""):
+            return self.service.provider.read_models(self.get)
+
+    def get(self, path: str) -> Any:
+        """GET one of the service's own routes, as parsed JSON."""
+        quick = self.sdk.with_options(timeout=CATALOGUE_SECONDS)
+        return quick.get(self.service.root + path, cast_to=object)
+
+    def close(self) -> None:
+        """Close the connections, if any were opened."""
+        if "sdk" in self.__dict__:
+            self.sdk.close()
+            del self.sdk
+
+    @cached_property
+    def sdk(self) -> Any:
+        """The SDK's client: no retries of its own (they would be silent)."""
+        import openai
+
+        service = self.service
+        transport = None
+        if service.socket:
+            http = _http_library()
+            transport = openai.DefaultHttpxClient(
+                transport=http.HTTPTransport(uds=str(service.socket))
+            )
+        return openai.OpenAI(
+            base_url=service.base_url,
+            api_key=service.key.reveal() if service.key else "none",
+            max_retries=0,
+            http_client=transport,
+            # The SDK would send another service's account to this one.
+            default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},
+        )
+
+    @contextmanager
+    def translated(self, model: str, begun: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Errors of the SDK and of HTTP become ours; `begun` tells if an answer had started."""
+        import openai
+
+        http = _http_library()
+        try:
+            yield
+        except openai.APIStatusError as error:
+            self.answered = True
+            answer = refusals.Answer(error.status_code, error.response.headers, error.body)
+            raise refusals.refusal(self.service, model, answer) from None
+        except (openai.APIConnectionError, http.HTTPError, http.StreamError) as error:
+            raise self._network_error(error, begun()) from None
+        except (openai.APIError, ValueError) as error:
+            # an error event inside a stream, or JSON that is none
+            raise self._bad_answer(error, model, begun()) from None
+
+    def _network_error(self, error: Exception, begun: bool) -> errors.CborgError:
+        host, causes = self.service.host, list(_causes(error))
+        why = _reason(causes[-1])
+        if begun:
+            return errors.StreamBroken(f"the answer broke off: {host} {why}", _KEPT)
+        if any(type(cause).__name__ in ("ReadTimeout", "WriteTimeout") for cause in causes):
+            return errors.TimedOut(
+                f"{host} did not answer in time",
+                "Ask for less, or allow more seconds with --timeout or CBORG_TIMEOUT.",
+            )
+        return errors.Unreachable(
+            f"cannot reach {host}: {why}", self.service.provider.unreachable_hint
+        )
+
+    def _bad_answer(self, error: Exception, model: str, begun: bool) -> errors.CborgError:
+        body = getattr(error, "body", None)
+        said = refusals.Answer(_status_in(body), {}, body)
+        if begun:
+            words = said.message or _reason(error)
+            return errors.StreamBroken(f"the answer broke off: {words}", _KEPT)
+        if body is not None:
+            return refusals.refusal(self.service, model, said)
+        return errors.NotTheApi(
+            f"{self.service.host} did not answer as an API does: {_reason(error)}",
+            self.service.provider.blocked_hint,
+        )
+
+
+_KEPT = "What had come is kept above; run the cell again for a whole answer."
+
+
+class Answer:
+    """One answer as it comes: `open()`, iterate over its pieces, `close()`.
+
+    `usage`, `billed` (US dollars), `served` and `finish_reason` are known at the
+    end, `call_id` from the moment the service's headers are here.
+    """
+
+    def __init__(self, client: Client, request: Request) -> None:
+        self.request = request
+        self.usage: Usage | None = None
+        self.billed: Decimal | None = None
+        self.served: str | None = None
+        self.finish_reason: str | None = None
+        self.call_id: str | None = None
+        self.pieces = 0
+        self._client = client
+        self._stream: Any = None
+        self._rest: Iterator[Piece] = iter(())
+        self._first: Piece | None = None
+
+    def open(self) -> None:
+        """Ask, and wait until the first piece of the answer is here."""
+        self.close()
+        client, request = self._client, self.request
+        client.log(f"> {client.service.base_url} {request}")
+        with client.translated(request.model):
+            raw = client.sdk.chat.completions.with_raw_response.create(**_body(request, client))
+            client.answered = True
+            self._read_headers(raw.headers)
+            if request.stream:
+                self._stream = raw.parse()
+                self._rest = self._streamed(self._stream)
+            else:
+                self._rest = self._whole(raw.parse(), raw.headers)
+            self._first = next(self._rest, None)
+        if self._first is None and self.finish_reason is None:
+            raise errors.Unavailable(f"{client.service.host} closed the line without an answer")
+
+    def __iter__(self) -> Iterator[Piece]:
+        with self._client.translated(self.request.model, begun=lambda: True):
+            if self._first is not None:
+                yield self._first
+            yield from self._rest
+        if self.finish_reason is None and self.usage is None:
+            raise errors.StreamBroken(
+                f"the answer broke off: {self._client.service.host} closed the line", _KEPT
+            )
+
+    def close(self) -> None:
+        """Close the connection, so that a model still writing is stopped."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _read_headers(self, headers: Headers) -> None:
+        provider = self._client.service.provider
+        self.call_id, self.served = provider.call_id(headers), provider.served(headers)
+        kind = headers.get("content-type", "")
+        if "html" in kind or (self.request.stream and "event-stream" not in kind):
+            raise refusals.refusal(
+                self._client.service,
+                self.request.model,
+                refusals.Answer(200, {"content-type": "text/html"}, None),
+            )
+
+    def _streamed(self, stream: Any) -> Iterator[Piece]:
+        for chunk in stream:
+            self._client.log(f"< {chunk}")
+            self._note(chunk)
+            # The cost headers of a stream are traps: they say 0.0 of a call that is priced.
+            self.billed = dollars(getattr(chunk.usage, "cost", None)) or self.billed
+            for choice in chunk.choices or ():
+                self.finish_reason = choice.finish_reason or self.finish_reason
+                yield from self._pieces_of(choice.delta)
+
+    def _whole(self, completion: Any, headers: Headers) -> Iterator[Piece]:
+        self._client.log(f"< {completion}")
+        self._note(completion)
+        self.billed = self._client.service.provider.billed(headers)
+        if self.billed is None:
+            self.billed = dollars(getattr(completion.usage, "cost", None))
+        for choice in (completion.choices or ())[:1]:
+            self.finish_reason = choice.finish_reason or "stop"
+            yield from self._pieces_of(choice.message)
+
+    def _pieces_of(self, message: Any) -> Iterator[Piece]:
+        reasoning = getattr(message, "reasoning_content", None) or getattr(
+            message, "reasoning", None
+        )
+        if isinstance(reasoning, str) and reasoning:
+            self.pieces += 1
+            yield Reasoning(reasoning)
+        if message.content:
+            self.pieces += 1
+            yield Text(message.content)
+
+    def _note(self, chunk: Any) -> None:
+        """The model's name and the usage, wherever the service puts them."""
+        if self.served is None and chunk.model and chunk.model != self.request.model:
+            self.served = chunk.model
+        if chunk.usage is not None:
+            self.usage = _usage(chunk.usage)
+
+
+def _body(request: Request, client: Client) -> dict[str, Any]:
+    import openai
+
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "stream": request.stream,
+        "timeout": openai.Timeout(request.timeout, connect=min(CONNECT_SECONDS, request.timeout)),
+    }
+    if request.stream:
+        body["stream_options"] = {"include_usage": True}
+    optional = {
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
+        "reasoning_effort": request.reasoning_effort,
+    }
+    return body | {name: value for name, value in optional.items() if value is not None}
+
+
+def _usage(usage: Any) -> Usage:
+    prompt = getattr(usage, "prompt_tokens_details", None)
+    completion = getattr(usage, "completion_tokens_details", None)
+    return Usage(
+        prompt=usage.prompt_tokens or 0,
+        completion=usage.completion_tokens or 0,
+        cached=getattr(prompt, "cached_tokens", None),
+        reasoning=getattr(completion, "reasoning_tokens", None),
+    )
+
+
+def _http_library() -> Any:
+    """httpx or httpx2: the one that openai's client is built on."""
+    import openai
+
+    roots = (base.__module__.split(".")[0] for base in openai.DefaultHttpxClient.__mro__)
+    return importlib.import_module(next(root for root in roots if root.startswith("httpx")))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words, on one line: `Name or service not known`."""
+    words = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return words.partition("] ")[2] or words or type(error).__name__
+
+
+def _status_in(body: object) -> int:
+    code = str(body.get("code") if isinstance(body, Mapping) else "")
+    return int(code) if code.isdecimal() and len(code) == 3 else 500

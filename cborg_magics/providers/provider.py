@@ -1,0 +1,87 @@
+"""What differs between services? Data, and a few small readers of what they send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cborg_magics.catalogue import Model
+from cborg_magics.exchange import Location
+from cborg_magics.settings import Credential, Secret, Settings
+
+Headers = Mapping[str, str]
+Get = Callable[[str], Any]  # GET a path of the service, as parsed JSON
+
+
+@dataclass(frozen=True)
+class Service:
+    """A provider at an address with the key that belongs there.
+
+    `base_url` is where the OpenAI routes are, `root` where the service's own are.
+    `socket` is a Unix socket to talk through instead of the network.
+    """
+
+    provider: Provider
+    base_url: str
+    root: str
+    key: Secret | None
+    socket: Path | None = None
+
+    @property
+    def host(self) -> str:
+        """The host's name, for people and for the ledger."""
+        if self.provider.here:
+            return "this machine"
+        parts = urlsplit(self.base_url)
+        return parts.netloc.rpartition("@")[2]
+
+
+def _nothing(headers: Headers) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One kind of service. Times of no interest here; text is for people."""
+
+    name: str
+    title: str
+    default_model: str
+    credential: Callable[[Settings], Credential | None]
+    read_models: Callable[[Get], list[Model]]
+    default_url: str | None = None
+    key_page: str | None = None
+    needs_key: bool = True
+    adds_v1: bool = True  # OpenAI's routes stand below /v1 of the address
+    unreachable_hint: str = ""
+    blocked_hint: str = ""
+    budget_hint: str = ""
+    # what the answer's headers say; a stream's cost headers are never asked (they say 0.0)
+    billed: Callable[[Headers], Decimal | None] = _nothing
+    served: Callable[[Headers], str | None] = _nothing
+    call_id: Callable[[Headers], str | None] = _nothing
+    start: Callable[[Provider], Service] | None = None  # for what runs inside this process
+    here: bool = False
+    system: str | None = None  # defaults of a model too small to do without
+    temperature: float | None = None
+    max_tokens: int | None = None
+    looping: Callable[[str], bool] | None = None
+    notice: str = ""
+
+    def service(self, credential: Credential | None) -> Service:
+        """This provider at the credential's address, or at its own."""
+        address = (credential and credential.base_url) or self.default_url
+        assert address, f"{self.name} has no address"  # noqa: S101 - choose() has seen to it
+        root = address.removesuffix("/v1") if self.adds_v1 else address
+        base = f"{root}/v1" if self.adds_v1 else address
+        return Service(self, base, root, credential.key if credential else None)
+
+    def location(self, model: Model | None) -> Location:
+        """Where a call to `model` sends its data."""
+        if self.here:
+            return Location.HERE
+        return model.location if model else Location.UNKNOWN

@@ -1,0 +1,390 @@
+"""How does a question become an answer with a price? The parts joined; the only state there is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from cborg_magics import errors, pricing, providers, retry
+from cborg_magics.catalogue import Catalogue
+from cborg_magics.conversation import Conversation
+from cborg_magics.exchange import (
+    Asking,
+    Event,
+    Listener,
+    Outcome,
+    Reasoning,
+    Reply,
+    Request,
+    Text,
+    Usage,
+)
+from cborg_magics.ledger import Ledger
+from cborg_magics.providers.client import Answer, Client
+from cborg_magics.providers.provider import Service
+from cborg_magics.settings import Settings
+
+CATALOGUE_AGE = timedelta(hours=1)
+PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the first time
+LOOP_STRIDE = 40  # characters between two looks for a loop
+
+
+def nobody(event: object) -> None:
+    """A listener that does not listen."""
+
+
+class Session:
+    """One kernel's dealings with one service.
+
+    `Session.from_environment().chat("What is a quark?").text` works in plain
+    Python. `person` says whether somebody can interrupt: else waits are bounded.
+    """
+
+    def __init__(self, settings: Settings, *, person: bool = True) -> None:
+        self.settings = settings
+        self.person = person
+        self.kernel = uuid.uuid4().hex
+        self.conversation = Conversation()
+        self.ledger = Ledger(settings.home)
+        self.warnings: list[str] = []  # one line each, for whoever shows them
+        self._client: Client | None = None
+        self._catalogue = _Fetched(self._read_catalogue)
+        self._gate = threading.BoundedSemaphore(settings.parallel)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Session:
+        """A session as the environment says. Raises `BadSetting`; no key is needed yet."""
+        return cls(Settings.read(environ))
+
+    # -- what it is connected to -----------------------------------------------------------
+
+    @property
+    def service(self) -> Service:
+        """The service that answers. Raises `NoKey`, `BadSetting` or `NoLocalModel`."""
+        return self.client.service
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = Client(providers.choose(self.settings), self._log())
+        return self._client
+
+    @property
+    def model(self) -> str:
+        """The model that is asked when none is named."""
+        provider = self.service.provider
+        # CBORG_MODEL names a service's model; the embedded model is the only one here.
+        model = provider.default_model if provider.here else self.settings.model
+        if not (model or provider.default_model):
+            raise errors.BadSetting(
+                f"{provider.title} has no default model", "Set CBORG_MODEL, or name one with -m."
+            )
+        return model or provider.default_model
+
+    def catalogue(self, wait: float | None = None) -> Catalogue | None:
+        """The service's models, read once and kept for an hour; None if they cannot be had.
+
+        `wait` bounds how many seconds to wait for them.
+        """
+        self._catalogue.begin()
+        return self._catalogue.get(wait)
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with other settings: the conversation and the kernel's spending stay."""
+        self.close()
+        if settings.home != self.settings.home:
+            self.ledger = Ledger(settings.home)
+        self.settings = settings
+        self._gate = threading.BoundedSemaphore(settings.parallel)
+        self._catalogue = _Fetched(self._read_catalogue)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def chat(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
+        stream: bool = True,
+        reasoning_effort: str | None = None,
+        once: bool = False,
+        new: bool = False,
+        on_event: Listener = nobody,
+    ) -> Reply:
+        """Ask a model, with the conversation so far unless `once`; `new` begins another one.
+
+        `on_event` hears each piece as it comes. Every call leaves a row in the
+        ledger, also one that fails or is interrupted. Raises a `CborgError`, or
+        `Interrupted` on Ctrl-C; its `reply` is what had come by then.
+        """
+        settings, provider = self.settings, self.service.provider
+        reply: Reply | None = None
+        conversation = Conversation() if once or new else self.conversation
+        request = Request(
+            model=model or self.model,
+            messages=conversation.messages(
+                _first(system, settings.system, provider.system), text
+            ),
+            stream=stream,
+            temperature=_first(temperature, settings.temperature, provider.temperature),
+            max_tokens=_first(max_tokens, settings.max_tokens, provider.max_tokens),
+            reasoning_effort=reasoning_effort,
+            timeout=timeout or settings.timeout,
+        )
+        try:
+            reply = self._ask(request, on_event)
+        except (errors.CborgError, errors.Interrupted) as error:
+            reply = error.reply
+            raise
+        finally:
+            if reply and not once:
+                if new and reply.text:
+                    self.conversation = conversation
+                conversation.add(text, reply.text)
+        return reply
+
+    def _ask(self, request: Request, tell: Listener) -> Reply:
+        """One request: sent, retried, heard, priced and written down, whatever happens."""
+        progress = _Progress(request, self.client.answer(request))
+        problem: BaseException | None = None
+        in_flight = ExitStack()  # one of the few requests the service takes at a time
+
+        def attempt() -> None:
+            with ExitStack() as stack:
+                stack.enter_context(self._gate)
+                progress.sent = True
+                progress.answer.open()
+                in_flight.push(stack.pop_all())
+
+        def waiting(event: Event) -> None:
+            progress.sent = False
+            tell(event)
+
+        try:
+            tell(Asking(request.model, self.service.host))
+            self._catalogue.begin()
+            with in_flight:
+                retry.call(attempt, self._policy(), waiting)
+                for piece in progress.answer:
+                    progress.hear(piece)
+                    tell(piece)
+                    if progress.loops(self.service.provider.looping):
+                        break
+        except BaseException as error:
+            problem = error
+        with uninterrupted() as pressed:
+            progress.answer.close()
+            reply = self._reply(progress, problem)
+            if warning := self.ledger.record(reply, self.kernel):
+                self.warnings.append(warning)
+        if pressed and problem is None:
+            problem = KeyboardInterrupt()
+        if problem is None:
+            return reply
+        raise self._told(problem, request, reply) from None
+
+    def _policy(self) -> retry.Policy:
+        return retry.Policy(lambda: self.client.answered, self.person, self.settings.max_wait)
+
+    def _told(self, problem: BaseException, request: Request, reply: Reply) -> BaseException:
+        """The error as it leaves here: with the partial reply, and what we know besides."""
+        if isinstance(problem, KeyboardInterrupt):
+            problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
+        elif type(problem) is errors.Refused and problem.status in (400, 404):
+            problem = self._unknown_model(request.model) or problem
+        elif isinstance(problem, errors.UnknownModel):
+            problem = self._unknown_model(request.model) or problem
+        if isinstance(problem, errors.CborgError | errors.Interrupted):
+            problem.reply = reply
+        return problem
+
+    def _unknown_model(self, name: str) -> errors.CborgError | None:
+        """Services have hidden names, so a name is refused only after the service has done so."""
+        catalogue = self.catalogue(wait=5)
+        if catalogue is None or not catalogue.models or catalogue.find(name):
+            return None
+        near = catalogue.suggest(name)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "%models lists what there is."
+        return errors.UnknownModel(f"{self.service.provider.title} has no model {name!r}", hint)
+
+    def _reply(self, progress: _Progress, problem: BaseException | None) -> Reply:
+        answer, service = progress.answer, self.service
+        outcome = _outcome(problem, progress)
+        # A person who presses Ctrl-C does not wait for a price list.
+        patience = PRICES_SECONDS if outcome is Outcome.COMPLETED else 0.0
+        catalogue = self._catalogue.get(patience)
+        model = catalogue.find(progress.request.model) if catalogue else None
+        usage = (answer.usage or progress.counted()) if progress.sent else None
+        if not progress.sent or isinstance(problem, errors.Refused):
+            cost = pricing.FREE
+        else:
+            cost = pricing.price_of(usage, answer.billed, model and model.prices)
+        return Reply(
+            text="".join(progress.text),
+            reasoning="".join(progress.reasoning),
+            provider=service.provider.name,
+            host=service.host,
+            model=progress.request.model,
+            served=answer.served,
+            location=service.provider.location(model),
+            outcome=outcome,
+            finish_reason=progress.finish_reason,
+            usage=usage,
+            cost=cost,
+            started=progress.started,
+            first_text=progress.first_text,
+            seconds=progress.seconds(),
+            call_id=answer.call_id or getattr(problem, "call_id", None),
+            error=type(problem).__name__ if problem else None,
+        )
+
+    def _read_catalogue(self) -> Catalogue:
+        return Catalogue(tuple(self.client.models()))
+
+    def _log(self) -> Callable[[str], None]:
+        """Where CBORG_DEBUG writes: what went over the wire, keys taken out."""
+        if not self.settings.debug:
+            return nobody
+        path = self.settings.home / "debug.log"
+
+        def write(line: str) -> None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            with open(path, "a", encoding="utf-8", opener=_private) as file:
+                file.write(f"{stamp} {errors.without_keys(line)}\n")
+
+        return write
+
+
+@dataclass
+class _Progress:
+    """What has been heard of one answer so far, and when."""
+
+    request: Request
+    answer: Answer
+
+    def __post_init__(self) -> None:
+        self.started = datetime.now(timezone.utc)
+        self.sent = False  # is a request with the service, which may charge for it?
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.first_text: float | None = None
+        self.looped = False
+        self._clock = time.monotonic()
+        self._unchecked = 0
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._clock
+
+    def hear(self, piece: Text | Reasoning) -> None:
+        if isinstance(piece, Reasoning):
+            self.reasoning.append(piece.text)
+            return
+        if self.first_text is None:
+            self.first_text = self.seconds()
+        self.text.append(piece.text)
+        self._unchecked += len(piece.text)
+
+    def loops(self, looping: Callable[[str], bool] | None) -> bool:
+        if looping and self._unchecked >= LOOP_STRIDE:
+            self._unchecked = 0
+            self.looped = looping("".join(self.text)[-1000:])
+        return self.looped
+
+    @property
+    def finish_reason(self) -> str | None:
+        return "loop" if self.looped else self.answer.finish_reason
+
+    def counted(self) -> Usage:
+        """Tokens as far as they can be told from what was sent and seen: four characters each,
+        or one for each piece where that is more. High rather than low."""
+        sent = sum(len(message.content) for message in self.request.messages)
+        seen = sum(map(len, self.text)) + sum(map(len, self.reasoning))
+        return Usage(-(-sent // 4), max(-(-seen // 4), self.answer.pieces), counted=False)
+
+
+class _Fetched:
+    """A catalogue that is fetched in the background, so that no answer waits for it."""
+
+    def __init__(self, read: Callable[[], Catalogue]) -> None:
+        self._read = read
+        self._value: Catalogue | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start fetching, unless it is under way or fresh enough."""
+        stale = self._value is None or (
+            datetime.now(timezone.utc) - self._value.read_at > CATALOGUE_AGE
+        )
+        if stale and self._thread is None:
+            self._thread = threading.Thread(target=self._fetch, daemon=True)
+            self._thread.start()
+
+    def get(self, wait: float | None) -> Catalogue | None:
+        """The newest there is, after waiting `wait` seconds at most for one under way."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(wait)
+        return self._value
+
+    def _fetch(self) -> None:
+        try:
+            self._value = self._read()
+        except Exception:  # noqa: BLE001 - prices are a nicety; the next call tries again
+            pass
+        finally:
+            self._thread = None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[list[int]]:
+    """Ctrl-C waits until the charge is written down; the list tells if it was pressed meanwhile.
+    Only the main thread can be interrupted."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _outcome(problem: BaseException | None, progress: _Progress) -> Outcome:
+    if problem is None:
+        return Outcome.COMPLETED
+    if isinstance(problem, errors.StreamBroken):
+        return Outcome.BROKEN
+    # Refused, or nobody there: nothing was answered, so nothing is charged.
+    if isinstance(problem, errors.CborgError) and not progress.answer.pieces:
+        return Outcome.FAILED
+    return Outcome.INTERRUPTED
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+

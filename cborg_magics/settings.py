@@ -1,0 +1,175 @@
+"""What does the environment say? Read in one place, into a frozen value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from cborg_magics.errors import BadSetting
+
+_T = TypeVar("_T")
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A key. It prints as dots; `reveal()` is called only where a request is made."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('...')"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A key and the address it belongs to, as one pair: a key goes to no other host."""
+
+    key: Secret | None
+    base_url: str | None
+    key_variable: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment's wishes. None means not said. Times in seconds, money in US dollars."""
+
+    provider: str | None
+    cborg: Credential
+    litellm: Credential
+    llmbase: Credential
+    openai: Credential
+    model: str | None
+    max_tokens: int | None
+    temperature: float | None
+    system: str | None
+    timeout: float
+    max_wait: float | None
+    parallel: int
+    home: Path
+    debug: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in `environ`; `BadSetting` names the first variable that is malformed."""
+
+        def get(name: str, parse: Callable[[str], _T], example: str) -> _T | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            try:
+                return parse(text)
+            except ValueError as problem:
+                raise BadSetting(f"{name} is {problem}; write for example {name}={example}") from None
+
+        def credential(prefix: str) -> Credential:
+            base = f"{prefix}_BASE_URL"
+            return Credential(
+                key=_key(environ, prefix),
+                base_url=get(base, _address, "https://api.example.org"),
+                key_variable=f"{prefix}_API_KEY",
+            )
+
+        home = get("CBORG_HOME", lambda text: Path(text).expanduser(), "~/.cborg")
+        return cls(
+            provider=get("CBORG_PROVIDER", str.lower, "cborg"),
+            cborg=credential("CBORG"),
+            litellm=credential("LITELLM"),
+            llmbase=credential("LLMBASE"),
+            openai=credential("OPENAI"),
+            model=get("CBORG_MODEL", str, "lbl/cborg-chat"),
+            max_tokens=get("CBORG_MAX_TOKENS", _whole, "1000"),
+            temperature=get("CBORG_TEMPERATURE", _temperature, "0.2"),
+            system=get("CBORG_SYSTEM", str, "'Answer briefly.'"),
+            timeout=get("CBORG_TIMEOUT", _seconds, "600") or 600.0,
+            max_wait=get("CBORG_MAX_WAIT", _seconds, "120"),
+            parallel=get("CBORG_PARALLEL", _whole, "5") or 5,
+            home=home or platformdirs.user_data_path("cborg_magics", appauthor=False),
+            debug=get("CBORG_DEBUG", _switch, "1") or False,
+        )
+
+    def changed_since(self, earlier: Settings) -> list[str]:
+        """The variables whose values differ, for one line to the user."""
+        names = (f.name for f in fields(self) if getattr(self, f.name) != getattr(earlier, f.name))
+        return [VARIABLE.get(name, f"CBORG_{name.upper()}") for name in names]
+
+
+VARIABLE = {
+    "cborg": "the CBORG key or address",
+    "litellm": "the LITELLM key or address",
+    "llmbase": "the LLMBASE key or address",
+    "openai": "the OPENAI key or address",
+}
+
+
+def _key(environ: Mapping[str, str], prefix: str) -> Secret | None:
+    """PREFIX_API_KEY, or for CBorg the content of the file named by CBORG_API_KEY_FILE."""
+    text = environ.get(f"{prefix}_API_KEY", "").strip()
+    file = environ.get("CBORG_API_KEY_FILE", "").strip() if prefix == "CBORG" else ""
+    if not text and file:
+        try:
+            text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            why = getattr(problem, "strerror", None) or "not a text file"
+            raise BadSetting(f"CBORG_API_KEY_FILE: cannot read {file} ({why})") from None
+        if not text:
+            raise BadSetting(f"CBORG_API_KEY_FILE: {file} is empty")
+    if not text:
+        return None
+    if not text.isascii() or len(text.split()) > 1:
+        raise BadSetting(f"{prefix}_API_KEY holds spaces or unusual characters; copy the key again")
+    return Secret(text)
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a web address")
+    if parts.username or parts.password:
+        raise ValueError("an address with a password in it")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("plain http, which would send the key in clear; use https")
+    return text.rstrip("/")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r}, not a whole number above 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    number = _number(text)
+    if number <= 0:
+        raise ValueError(f"{text!r}, not a number of seconds above 0")
+    return number
+
+
+def _temperature(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number <= 2:
+        raise ValueError(f"{text!r}, not between 0 and 2")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r}, not a number")
+    return number
+
+
+def _switch(text: str) -> bool:
+    return text.lower() not in ("0", "no", "false", "off")
