@@ -32,6 +32,6 @@ class Conversation:
         return (*opening, *said, Message("user", question))
 
     def add(self, question: str, answer: str) -> None:
-        """Remember a turn. An empty answer is not one: the next question would follow a question."""
+        """Remember a turn; without an answer there is none."""
         if answer:
             self.turns.append(Turn(question, answer))

@@ -66,7 +66,10 @@ class CborgError(_Plain, Exception):
 
     def __init__(self, what: str, do: str = "") -> None:
         self.what, self.do = without_keys(what), without_keys(do)
-        super().__init__("\n".join(filter(None, (self.what, self.do))))
+        super().__init__(self.what, self.do)
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (self.what, self.do)))
 
 
 class BadOption(CborgError):

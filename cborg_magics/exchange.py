@@ -103,6 +103,20 @@ class Cost:
     source: Source
 
 
+@dataclass(frozen=True)
+class Budget:
+    """A limit that the service keeps, in US dollars; `owner` is key, user or team."""
+
+    owner: str
+    spent: Decimal
+    limit: Decimal
+    resets_at: datetime | None
+
+    @property
+    def is_spent(self) -> bool:
+        return self.spent >= self.limit
+
+
 class Outcome(str, Enum):
     """How a call ended."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from cborg_magics.exchange import Cost, Outcome, Reply, Source, Usage
 
@@ -170,13 +171,23 @@ def _values(reply: Reply, kernel: str) -> tuple[object, ...]:
     )
 
 
-def _row(found: tuple[object, ...]) -> Row:
+def _row(found: tuple[Any, ...]) -> Row:
     kernel, started, seconds, provider, host, model, served, outcome, error, *rest = found
     prompt, cached, completion, reasoning, counted, money, source, call_id = rest
     usage = None if prompt is None else Usage(prompt, completion, cached, reasoning, bool(counted))
     cost = Cost(None if money is None else Decimal(money), Source(source))
     when = datetime.fromisoformat(started)
     return Row(
-        kernel, when, seconds, provider, host, model, served, Outcome(outcome), error,
-        usage, cost, call_id,
+        kernel,
+        when,
+        seconds,
+        provider,
+        host,
+        model,
+        served,
+        Outcome(outcome),
+        error,
+        usage,
+        cost,
+        call_id,
     )

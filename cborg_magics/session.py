@@ -140,9 +140,7 @@ class Session:
         conversation = Conversation() if once or new else self.conversation
         request = Request(
             model=model or self.model,
-            messages=conversation.messages(
-                _first(system, settings.system, provider.system), text
-            ),
+            messages=conversation.messages(_first(system, settings.system, provider.system), text),
             stream=stream,
             temperature=_first(temperature, settings.temperature, provider.temperature),
             max_tokens=_first(max_tokens, settings.max_tokens, provider.max_tokens),
@@ -188,7 +186,7 @@ class Session:
                     tell(piece)
                     if progress.loops(self.service.provider.looping):
                         break
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
             problem = error
         with uninterrupted() as pressed:
             progress.answer.close()
@@ -208,10 +206,10 @@ class Session:
         """The error as it leaves here: with the partial reply, and what we know besides."""
         if isinstance(problem, KeyboardInterrupt):
             problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
-        elif type(problem) is errors.Refused and problem.status in (400, 404):
+        elif type(problem) in (errors.Refused, errors.UnknownModel):
             problem = self._unknown_model(request.model) or problem
-        elif isinstance(problem, errors.UnknownModel):
-            problem = self._unknown_model(request.model) or problem
+        elif isinstance(problem, errors.BudgetSpent):
+            problem.do = f"{self._spent()} {problem.do}".strip()
         if isinstance(problem, errors.CborgError | errors.Interrupted):
             problem.reply = reply
         return problem
@@ -225,6 +223,16 @@ class Session:
         hint = f"Did you mean {' or '.join(near)}?" if near else "%models lists what there is."
         return errors.UnknownModel(f"{self.service.provider.title} has no model {name!r}", hint)
 
+    def _spent(self) -> str:
+        """Whose budget is spent and when it resets, where the service says."""
+        when = [
+            f"The {budget.owner}'s budget of ${budget.limit:f} is spent; it resets on"
+            f" {budget.resets_at:%Y-%m-%d}."
+            for budget in self.client.budgets()
+            if budget.is_spent and budget.resets_at
+        ]
+        return " ".join(when)
+
     def _reply(self, progress: _Progress, problem: BaseException | None) -> Reply:
         answer, service = progress.answer, self.service
         outcome = _outcome(problem, progress)
@@ -236,7 +244,7 @@ class Session:
         if not progress.sent or isinstance(problem, errors.Refused):
             cost = pricing.FREE
         else:
-            cost = pricing.price_of(usage, answer.billed, model and model.prices)
+            cost = pricing.price_of(usage, answer.billed, model.prices if model else None)
         return Reply(
             text="".join(progress.text),
             reasoning="".join(progress.reasoning),
@@ -348,8 +356,8 @@ class _Fetched:
     def _fetch(self) -> None:
         try:
             self._value = self._read()
-        except Exception:  # noqa: BLE001 - prices are a nicety; the next call tries again
-            pass
+        except Exception as problem:  # noqa: BLE001 - the answer matters, its price list less
+            self.problem = str(problem)
         finally:
             self._thread = None
 
@@ -386,5 +394,3 @@ def _first(*values: Any) -> Any:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-

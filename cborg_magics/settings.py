@@ -69,7 +69,9 @@ class Settings:
             try:
                 return parse(text)
             except ValueError as problem:
-                raise BadSetting(f"{name} is {problem}; write for example {name}={example}") from None
+                raise BadSetting(
+                    f"{name} is {problem}.", f"For example: {name}={example}"
+                ) from None
 
         def credential(prefix: str) -> Credential:
             base = f"{prefix}_BASE_URL"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cborg_magics.display.notebook import NotebookView, quiet
-from cborg_magics.display.terminal import TerminalView
-from cborg_magics.exchange import Event, Reply
+if TYPE_CHECKING:
+    from cborg_magics.exchange import Event, Reply
 
 
 class View(Protocol):
@@ -26,21 +26,25 @@ def has_person(shell: Any) -> bool:
     """Can somebody interrupt? A front end that cannot be asked for input has nobody before it."""
     if is_notebook(shell):
         return bool(getattr(shell.kernel, "_allow_stdin", True))
-    import sys
-
     return bool(sys.stdin and sys.stdin.isatty())
 
 
 def view_for(shell: Any) -> View:
     """A view for one call in `shell`."""
     if is_notebook(shell):
+        from cborg_magics.display.notebook import NotebookView
+
         return NotebookView(shell.display_pub.publish, person=has_person(shell))
+    from cborg_magics.display.terminal import TerminalView
+
     return TerminalView()
 
 
 def tell(shell: Any, line: str) -> None:
     """One quiet line about the tool itself."""
     if is_notebook(shell):
+        from cborg_magics.display.notebook import quiet
+
         shell.display_pub.publish({"text/html": quiet(line), "text/plain": line})
     else:
         print(line)

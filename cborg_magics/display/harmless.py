@@ -248,17 +248,15 @@ def _token(found: re.Match[str]) -> str:
 def _escape(found: re.Match[str]) -> str:
     """A backslash and the character after it, in prose."""
     character = found["escaped"]
-    after = found.string[found.end() : found.end() + 1]
     if character == "$":
         return _DOLLAR
-    if character == "\\" and after and after in "()[]":
+    # One that is shown would be read once more, by MathJax, with what follows it; and one that
+    # ends the text would escape what is published after it.
+    if character in ("\\", ""):
         return _BACKSLASH
     if found.string.startswith(("begin{", "end{"), found.start() + 1):
         return _BACKSLASH + character
-    if character and character in "<]!&`~":
-        return f"&#{ord(character)};"
-    # A backslash that ends the text would escape what is published after it.
-    return found.group() if character else _BACKSLASH
+    return f"&#{ord(character)};" if character in "<]!&`~" else found.group()
 
 
 def _line_before(found: re.Match[str]) -> str:
@@ -301,8 +299,9 @@ def _formula(mark: str, found: re.Match[str]) -> str:
         formula = re.sub(r"\n(?:[ \t]|\\gt )*", " ", formula)
     if mark == "$":
         formula = formula.strip()
-    follows = found.string[found.end() : found.end() + 2]
-    return mark + formula + mark + (" " if follows == r"\(" or follows[:1] == "$" else "")
+    # JupyterLab misreads a dollar that another one, or code, touches.
+    touches = found.string.startswith(("$", "`", r"\(", r"\["), found.end())
+    return mark + formula + mark + (" " if touches else "")
 
 
 def _not_a_formula(found: re.Match[str]) -> str:

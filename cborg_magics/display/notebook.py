@@ -41,11 +41,13 @@ class NotebookView:
 
     def __init__(self, publish: Publish, *, person: bool) -> None:
         self._publish, self._person = publish, person
-        self._status = ""
+        self._model = ""
+        self._waiting = ""
         self._reasoning = ""
         self._tail = ""  # what of the answer is not in a finished block yet
         self._blocks = 0
         self._pieces = 0
+        self._writing_since = 0.0
         self._answering = False
         self._painted = 0.0
         self._growing: _Output | None = None
@@ -54,21 +56,24 @@ class NotebookView:
 
     def event(self, event: Event) -> None:
         """Hear what happens; called for each piece, so it does little."""
+        if isinstance(event, Text | Reasoning):
+            self._waiting = ""
+            self._pieces += 1
+            if self._pieces == 1:
+                self._writing_since = time.monotonic()
         if isinstance(event, Text):
             if not self._answering:
                 self._begin_answer()
-            self._pieces += 1
             self._tail += event.text
             self._paint_if_due(len(self._tail))
         elif isinstance(event, Reasoning):
-            self._pieces += 1
             self._reasoning += event.text
             if not self._answering:
                 self._paint_if_due(len(self._reasoning))
         elif isinstance(event, Waiting):
-            self._status = wording.waiting(event)
+            self._waiting = wording.waiting(event)
         elif isinstance(event, Asking):
-            self._status = f"asking {event.model}"
+            self._model = event.model
             if self._person:
                 self._ticker = live.Ticker(self._words)
                 self._badge = self._live_badge()
@@ -133,10 +138,9 @@ class NotebookView:
         return output
 
     def _words(self, elapsed: float) -> str:
-        parts = [self._status, wording.seconds(elapsed)]
-        if self._pieces and elapsed > 1:
-            parts.append(f"about {self._pieces / elapsed:.0f} tokens a second")
-        return quiet(wording.DOT.join(parts))
+        writing = time.monotonic() - self._writing_since
+        words = self._waiting or wording.live(self._model, elapsed, self._pieces, writing)
+        return quiet(words)
 
 
 class _Output:

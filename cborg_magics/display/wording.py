@@ -12,8 +12,8 @@ DOT = " · "
 def money(dollars: Decimal) -> str:
     """Three digits that mean something below a dollar, cents above.
 
-    >>> money(Decimal("0.00067849")), money(Decimal("0.1")), money(Decimal("12.345")), money(Decimal(0))
-    ('$0.000678', '$0.100', '$12.35', '$0')
+    >>> [money(Decimal(figure)) for figure in ("0.00067849", "0.1", "12.345", "0")]
+    ['$0.000678', '$0.100', '$12.35', '$0']
     """
     if not dollars:
         return "$0"
@@ -71,6 +71,17 @@ def model(asked: str, served: str | None) -> str:
     return f"{asked} ({served})" if served and asked not in (served, behind) else asked
 
 
+def live(model: str, elapsed: float, pieces: int, writing: float) -> str:
+    """
+    >>> live("gpt-5", 3.0, 0, 0.0), live("gpt-5", 3.0, 80, 2.0)
+    ('asking gpt-5 · 3.0 s', 'gpt-5 · 3.0 s · about 40 tokens a second')
+    """
+    if not pieces:
+        return f"asking {model}{DOT}{seconds(elapsed)}"
+    rate = [f"about {pieces / writing:.0f} tokens a second"] if writing > 1 else []
+    return DOT.join([model, seconds(elapsed), *rate])
+
+
 def badge(reply: Reply) -> list[str]:
     """The parts of the badge: who, how it ended, tokens, cost, time, place."""
     time = f"{seconds(reply.seconds)}"
@@ -80,7 +91,7 @@ def badge(reply: Reply) -> list[str]:
         model(reply.model, reply.served),
         *_ending(reply),
         *([tokens(reply.usage)] if reply.usage and reply.outcome is not Outcome.FAILED else []),
-        "nothing charged" if _refused(reply) else cost(reply.cost),
+        cost(reply.cost) if reply.usage else "nothing charged",
         time,
         *([_PLACES[reply.location]] if reply.usage else []),
     ]
@@ -92,10 +103,6 @@ _PLACES = {
     Location.CLOUD: "cloud",
     Location.UNKNOWN: "place unknown",
 }
-
-
-def _refused(reply: Reply) -> bool:
-    return reply.outcome is not Outcome.COMPLETED and reply.cost.source is Source.FREE
 
 
 def _ending(reply: Reply) -> list[str]:

@@ -13,7 +13,7 @@ TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture as it was published: `data` is base64 text, or SVG source. `cell` is n of In[n]."""
+    """One picture as published: `cell` is n of In[n], `data` base64 text or SVG source."""
 
     cell: int
     type: str

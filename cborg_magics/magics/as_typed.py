@@ -21,7 +21,7 @@ from IPython.core.inputtransformer2 import (
 NAMES = ("chat",)
 
 
-class AsTyped(TokenTransformBase):  # type: ignore[misc]  # IPython's base class has no types
+class AsTyped(TokenTransformBase):
     """Lines that begin with one of our magics, seen as Python tokens: never inside a string."""
 
     priority = 1  # before IPython's own handling of `?` (5) and `%` (10)

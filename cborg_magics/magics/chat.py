@@ -41,7 +41,7 @@ def _temperature(text: str) -> float:
 
 
 @magics_class
-class ChatMagic(Magics):  # type: ignore[misc]  # IPython's base class has no types
+class ChatMagic(Magics):
     """The magic `chat`."""
 
     def __init__(self, shell: Any, shared: SharedSession) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
@@ -18,7 +18,7 @@ CATALOGUE_SECONDS = 2.0
 def matcher(magics: dict[str, Any], shared: SharedSession) -> Callable[[Any], Any]:
     """A matcher for IPython's completer: `magics` by name, models from `shared`."""
 
-    @context_matcher(identifier="cborg_magics")  # type: ignore[untyped-decorator]
+    @context_matcher(identifier="cborg_magics")
     def match(context: Any) -> dict[str, Any]:
         lines = context.full_text.split("\n")
         line = lines[context.cursor_line] if context.cursor_line < len(lines) else ""
@@ -36,7 +36,7 @@ def matcher(magics: dict[str, Any], shared: SharedSession) -> Callable[[Any], An
             "ordered": True,
         }
 
-    return match  # type: ignore[no-any-return]
+    return cast(Callable[[Any], Any], match)
 
 
 def _offers(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cborg_magics import display
-from cborg_magics.session import Session
-from cborg_magics.settings import Settings
+
+if TYPE_CHECKING:
+    from cborg_magics.session import Session
 
 
 class SharedSession:
@@ -23,6 +24,10 @@ class SharedSession:
 
     def session(self) -> Session:
         """The session for the environment as it is now. Raises `BadSetting` or `NoKey`."""
+        # Imported at the first magic: loading the extension must stay cheap.
+        from cborg_magics.session import Session
+        from cborg_magics.settings import Settings
+
         settings = Settings.read(os.environ)
         if self._session is None:
             self._session = Session(settings)

@@ -1,4 +1,4 @@
-"""Who can answer? A table, and the choice among them. A new provider: a new file and a line here."""
+"""Who can answer? The table of providers; a new one is a new file and a line here."""
 
 from __future__ import annotations
 

@@ -12,17 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from cborg_magics import errors
 from cborg_magics.catalogue import Model
-from cborg_magics.exchange import Reasoning, Request, Text, Usage
+from cborg_magics.exchange import Budget, Reasoning, Request, Text, Usage
 from cborg_magics.pricing import dollars
 from cborg_magics.providers import refusals
 from cborg_magics.providers.provider import Headers, Service
 
 CONNECT_SECONDS = 10.0  # off the VPN, packets vanish: without this, silence for ten minutes
-CATALOGUE_SECONDS = 20.0
+QUICK_SECONDS = 20.0  # for the service's own routes
+ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 Piece = Text | Reasoning
 
@@ -44,10 +45,15 @@ class Client:
         with self.translated(""):
             return self.service.provider.read_models(self.get)
 
+    def budgets(self) -> list[Budget]:
+        """The limits the service keeps for this key, as far as it says."""
+        return self.service.provider.read_budgets(self.get)
+
     def get(self, path: str) -> Any:
-        """GET one of the service's own routes, as parsed JSON."""
-        quick = self.sdk.with_options(timeout=CATALOGUE_SECONDS)
-        return quick.get(self.service.root + path, cast_to=object)
+        """GET one of the service's own routes, as parsed JSON. Raises the errors of `errors.py`."""
+        with self.translated(""):
+            quick = self.sdk.with_options(timeout=QUICK_SECONDS)
+            return quick.get(self.service.root + path, cast_to=object)
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
@@ -73,7 +79,7 @@ class Client:
             max_retries=0,
             http_client=transport,
             # The SDK would send another service's account to this one.
-            default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},
+            default_headers=dict.fromkeys(ACCOUNT_HEADERS, cast(str, openai.omit)),
         )
 
     @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from cborg_magics.catalogue import Model, Prices
-from cborg_magics.exchange import Location
+from cborg_magics.errors import CborgError
+from cborg_magics.exchange import Budget, Location
 from cborg_magics.pricing import dollars
 from cborg_magics.providers.provider import Get, Headers, Provider
 
@@ -44,6 +46,38 @@ def _model(row: Mapping[str, Any]) -> Model:
     )
 
 
+def read_budgets(get: Get) -> list[Budget]:
+    """The budgets that bind this key: its own, and its user's. A key need not have a user, and
+    a service in trouble may refuse either question: what it does not say is left out."""
+    found = (
+        _budget("key", _ask(get, "/key/info", "info")),
+        _budget("user", _ask(get, "/user/info", "user_info")),
+    )
+    return [budget for budget in found if budget]
+
+
+def _ask(get: Get, path: str, part: str) -> Mapping[str, Any]:
+    try:
+        found = get(path)[part]
+    except (CborgError, LookupError, TypeError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _budget(owner: str, info: Mapping[str, Any]) -> Budget | None:
+    spent, limit = dollars(info.get("spend")), dollars(info.get("max_budget"))
+    if spent is None or limit is None:
+        return None
+    return Budget(owner, spent, limit, _moment(info.get("budget_reset_at")))
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
 def _count(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) and value > 0 else None
 
@@ -61,4 +95,5 @@ LITELLM = Provider(
     billed=billed,
     served=lambda headers: headers.get("x-litellm-model-name"),
     call_id=lambda headers: headers.get("x-litellm-call-id"),
+    read_budgets=read_budgets,
 )

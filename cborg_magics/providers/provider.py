@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cborg_magics.catalogue import Model
-from cborg_magics.exchange import Location
+from cborg_magics.exchange import Budget, Location
 from cborg_magics.settings import Credential, Secret, Settings
 
 Headers = Mapping[str, str]
@@ -64,6 +64,7 @@ class Provider:
     billed: Callable[[Headers], Decimal | None] = _nothing
     served: Callable[[Headers], str | None] = _nothing
     call_id: Callable[[Headers], str | None] = _nothing
+    read_budgets: Callable[[Get], list[Budget]] = lambda get: []
     start: Callable[[Provider], Service] | None = None  # for what runs inside this process
     here: bool = False
     system: str | None = None  # defaults of a model too small to do without

@@ -8,7 +8,7 @@ import pytest
 
 from cborg_magics.display.harmless import harmless, violations
 
-LT, DOLLAR = "&#60;", r"<span>\$</span>"
+LT, DOLLAR, BACKSLASH = "&#60;", r"<span>\$</span>", "<span>&#92;</span>"
 
 
 def code_shown(published: str) -> list[str]:
@@ -55,7 +55,7 @@ def test_an_ordinary_answer_is_published_as_written(name):
         ("| $/M in | $/M out |", f"| {DOLLAR}/M in | {DOLLAR}/M out |"),
         ("between $5/kg and 10$", f"between {DOLLAR}5/kg and 10{DOLLAR}"),
         ("$3 for $x$", f"{DOLLAR}3 for $x$"),
-        (r"\\$5", rf"\\{DOLLAR}5"),
+        (r"\\$5", f"{BACKSLASH}{DOLLAR}5"),
     ],
 )
 def test_prices_are_literal_in_every_front_end(written, published):
@@ -241,3 +241,54 @@ def test_publishing_twice_is_as_harmless():
 def test_a_long_monotonous_text_is_still_answered(piece):
     """A quadratic scanner would need minutes for one of these."""
     assert violations(harmless(piece * (200_000 // len(piece)))) == []
+
+
+# --- JupyterLab's formulas ----------------------------------------------------------------------
+# JupyterLab takes formulas out before it parses Markdown, and puts them back into the HTML with
+# their quotation marks: inside a link's address, one would end the attribute and begin `onclick=`.
+
+BOUNDARY = re.compile(
+    r"(\$\$?|\\(?:begin|end)\{[a-z]*\*?\}|\\[{}$]|[{}]|(?:\n\s*)+|@@\d+@@|\\\\[()\[\]])", re.I
+)
+CODE = re.compile(r"(?:^|[^\\])(`+)(?!`)[^\n]*?[^`\n]\1(?!`)")
+
+
+def formulas(text: str) -> list[str]:
+    """What JupyterLab 4.6 takes for formulas in a text without fences (its `removeMath`)."""
+    text = CODE.sub(lambda code: code.group().replace("$", "~"), text)
+    parts = BOUNDARY.split(text)
+    found: list[str] = []
+    start, end, last, depth = -1, "", -1, 0
+    for i in range(1, len(parts), 2):
+        part = parts[i]
+        if start < 0:
+            starts = {"$": "$", "$$": "$$", r"\\(": r"\\)", r"\\[": r"\\]"}
+            if part in starts or part.startswith(r"\begin"):
+                start, end, depth = i, starts.get(part, r"\end" + part[6:]), 0
+            continue
+        if part == end:
+            last = i
+        if (part == end and not depth) or part.count("\n") > 1:
+            found += ["".join(parts[start : last + 1])] if last > 0 else []
+            start = last = -1
+        elif part in "{}":
+            depth = max(0, depth + (1 if part == "{" else -1))
+    return found + (["".join(parts[start : last + 1])] if start > 0 and last > 0 else [])
+
+
+SIGNS = [*"$$$$\"\"{}\n `a\\", "$$", "$x$", "$x$", "``", " ", "https://x.org/", "> ", "\\\\", "\\$",
+         "\\(", "\\)", "\\[", "\\]", "\\\\(", "\\\\)", "\\begin{a}", "\\end{a}",
+         "\\begin{align}", "\\end{align}"]  # fmt: skip
+
+
+def test_no_formula_that_jupyterlab_finds_can_end_an_attribute():
+    assert formulas('https://x.org/$" onclick="x"$') == ['$" onclick="x"$']
+    rng = random.Random(3)
+    seen = 0
+    for _ in range(20_000):
+        published = harmless("".join(rng.choices(SIGNS, k=rng.randint(2, 18))))
+        if "```" in published:
+            continue
+        seen += len(formulas(published))
+        assert not any('"' in formula for formula in formulas(published)), published
+    assert seen > 1_000

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.services.answers import CUT, HANG, Answer, Wire
+from tests.services.answers import CUT, Answer, Marker, Wire
 
 
 @dataclass
@@ -166,7 +166,7 @@ class _Connection(BaseHTTPRequestHandler):
                 self._pause(0)
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             else:
-                self._pause(math.inf if piece is HANG else float(piece))
+                self._pause(math.inf if isinstance(piece, Marker) else piece)  # HANG: for ever
         self.wfile.write(b"0\r\n\r\n")
 
     def _pause(self, seconds: float) -> None:

@@ -180,7 +180,7 @@ def test_embeddings(proxy: Proxy) -> None:
             data = client.embeddings.create(
                 model="nomic-embed-text",
                 input=["a", "b", "a"],
-                encoding_format=form,  # type: ignore[arg-type]
+                encoding_format=form,
             ).data
             first, other, same = (each.embedding for each in data)
             assert first == same != other
