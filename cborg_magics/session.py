@@ -180,7 +180,10 @@ class Session:
             tell(Asking(request.model, self.service.host))
             self._catalogue.begin()
             with in_flight:
-                retry.call(attempt, self._policy(), waiting)
+                try:
+                    retry.call(attempt, self._policy(), waiting)
+                except errors.Refused as refusal:
+                    raise self._understood(refusal, request) from None
                 for piece in progress.answer:
                     progress.hear(piece)
                     tell(piece)
@@ -193,26 +196,26 @@ class Session:
             reply = self._reply(progress, problem)
             if warning := self.ledger.record(reply, self.kernel):
                 self.warnings.append(warning)
-        if pressed and problem is None:
-            problem = KeyboardInterrupt()
+        if pressed or isinstance(problem, KeyboardInterrupt):
+            problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
         if problem is None:
             return reply
-        raise self._told(problem, request, reply) from None
+        if isinstance(problem, errors.CborgError | errors.Interrupted):
+            problem.reply = reply
+        raise problem from None
 
     def _policy(self) -> retry.Policy:
         return retry.Policy(lambda: self.client.answered, self.person, self.settings.max_wait)
 
-    def _told(self, problem: BaseException, request: Request, reply: Reply) -> BaseException:
-        """The error as it leaves here: with the partial reply, and what we know besides."""
-        if isinstance(problem, KeyboardInterrupt):
-            problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
-        elif type(problem) in (errors.Refused, errors.UnknownModel):
-            problem = self._unknown_model(request.model) or problem
-        elif isinstance(problem, errors.BudgetSpent):
-            problem.do = f"{self._spent()} {problem.do}".strip()
-        if isinstance(problem, errors.CborgError | errors.Interrupted):
-            problem.reply = reply
-        return problem
+    def _understood(self, refusal: errors.Refused, request: Request) -> errors.CborgError:
+        """The refusal, with what the service says elsewhere of models and budgets."""
+        if isinstance(refusal, errors.UnknownModel) or (
+            type(refusal) is errors.Refused and refusal.status in (400, 404)
+        ):
+            return self._unknown_model(request.model) or refusal
+        if isinstance(refusal, errors.BudgetSpent):
+            refusal.do = f"{self._spent()} {refusal.do}".strip()
+        return refusal
 
     def _unknown_model(self, name: str) -> errors.CborgError | None:
         """Services have hidden names, so a name is refused only after the service has done so."""
@@ -240,11 +243,12 @@ class Session:
         patience = PRICES_SECONDS if outcome is Outcome.COMPLETED else 0.0
         catalogue = self._catalogue.get(patience)
         model = catalogue.find(progress.request.model) if catalogue else None
-        usage = (answer.usage or progress.counted()) if progress.sent else None
-        if not progress.sent or isinstance(problem, errors.Refused):
-            cost = pricing.FREE
-        else:
+        asked = progress.sent and outcome is not Outcome.FAILED
+        usage = (answer.usage or progress.counted()) if asked else None
+        if asked:
             cost = pricing.price_of(usage, answer.billed, model.prices if model else None)
+        else:  # who answers too late may have done the work; whoever refuses has not
+            cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
         return Reply(
             text="".join(progress.text),
             reasoning="".join(progress.reasoning),

@@ -21,7 +21,9 @@ LITELLM_401 = (
     f"Authentication Error, Invalid proxy server token passed. Received API Key = {KEY},"
     f" Key Hash (Token) ={HASH}. Unable to find token in cache or `LiteLLM_VerificationTokenTable`"
 )
-BUDGET = "Budget has been exceeded! Key=mine (sk-...dget) Current cost: 0.000132, Max budget: 0.0001"
+BUDGET = (
+    "Budget has been exceeded! Key=mine (sk-...dget) Current cost: 0.000132, Max budget: 0.0001"
+)
 WINDOW = "litellm.ContextWindowExceededError: litellm.BadRequestError: ... 9000 tokens."
 POLICY = "litellm.BadRequestError: litellm.ContentPolicyViolationError: rejected by safety system"
 
@@ -192,7 +194,7 @@ def test_every_error_of_the_sdk_becomes_one_of_ours(service: FaultServer) -> Non
 
     service_ = Session.from_environment().service
     client = Client(service_)
-    kinds = [kind for kind in vars(openai).values() if isinstance(kind, type)]
+    kinds = [kind for kind in list(vars(openai).values()) if isinstance(kind, type)]
     raised = [kind for kind in kinds if issubclass(kind, openai.OpenAIError)]
     assert len(raised) > 10
     for kind in raised:

@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -40,8 +39,8 @@ def reply(dollars: str | None = "0.000678", source: Source = Source.BILLED) -> R
 
 
 @pytest.fixture
-def ledger(home: Path) -> Iterator[Ledger]:
-    yield Ledger(home)
+def ledger(home: Path) -> Ledger:
+    return Ledger(home)
 
 
 def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:

@@ -202,7 +202,7 @@ _TOKEN = re.compile(
         | (?=\d[^$`\n]{{0,400}}?[\\^_=+*/<>{{}}])      # a formula, not the price of something
           (?![^$`\n]{{0,400}}?[ ][A-Za-z]{{2,}}[ ])
           (?:[^$`\\\n]|\\[^`\n]){{1,400}}?(?<!\s)
-      )\$(?![\w$])
+      )\$(?=(?:th|st|nd|rd|s|d)\b|[^\w$]|\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?P<code>[^\n]{{1,2000}}?)(?<!`)(?P=ticks)(?!`)
     | (?P<run>`{{3,}}|~{{3,}})
     | <(?P<autolink>https?://{_URL_CHARACTER}+)>

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from cborg_magics.exchange import Cost, Location, Outcome, Reply, Source, Usage, Waiting
+from cborg_magics.pricing import FREE
 
 DOT = " · "
 
@@ -90,8 +91,8 @@ def badge(reply: Reply) -> list[str]:
     return [
         model(reply.model, reply.served),
         *_ending(reply),
-        *([tokens(reply.usage)] if reply.usage and reply.outcome is not Outcome.FAILED else []),
-        cost(reply.cost) if reply.usage else "nothing charged",
+        *([tokens(reply.usage)] if reply.usage else []),
+        "nothing charged" if reply.cost == FREE and not reply.usage else cost(reply.cost),
         time,
         *([_PLACES[reply.location]] if reply.usage else []),
     ]

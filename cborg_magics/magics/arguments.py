@@ -35,7 +35,9 @@ def read(magic: Any, line: str) -> tuple[argparse.Namespace, str]:
         if action is None:
             raise BadOption(f"%{name} has no option {flag}.", _meant(flag, parser, name))
         words.append(flag)
-        if action.nargs == 0 and not found[2]:
+        if action.nargs == 0:
+            if found[2]:
+                raise BadOption(f"%{name}: {flag} takes no value.")
             continue
         value = _VALUE.match(line, position)
         if not value:

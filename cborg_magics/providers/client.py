@@ -96,7 +96,7 @@ class Client:
             raise refusals.refusal(self.service, model, answer) from None
         except (openai.APIConnectionError, http.HTTPError, http.StreamError) as error:
             raise self._network_error(error, begun()) from None
-        except (openai.APIError, ValueError) as error:
+        except (openai.OpenAIError, ValueError) as error:
             # an error event inside a stream, or JSON that is none
             raise self._bad_answer(error, model, begun()) from None
 
@@ -189,11 +189,13 @@ class Answer:
         provider = self._client.service.provider
         self.call_id, self.served = provider.call_id(headers), provider.served(headers)
         kind = headers.get("content-type", "")
-        if "html" in kind or (self.request.stream and "event-stream" not in kind):
-            raise refusals.refusal(
-                self._client.service,
-                self.request.model,
-                refusals.Answer(200, {"content-type": "text/html"}, None),
+        service = self._client.service
+        if "html" in kind:
+            page = refusals.Answer(200, {"content-type": kind}, None)
+            raise refusals.refusal(service, self.request.model, page)
+        if self.request.stream and "event-stream" not in kind:
+            raise errors.NotTheApi(
+                f"{service.host} does not stream its answers", "Try --no-stream."
             )
 
     def _streamed(self, stream: Any) -> Iterator[Piece]:

@@ -30,7 +30,7 @@ ORDINARY = {
     "code in a quote": "> ```python\n> x = 1\n> ```\n> said",
     "tildes and long fences": "~~~text\na\n~~~\n\n````text\n```\n````",
     "code spans": "Use `x = 1`, `` a ` b `` and `f(x)`.",
-    "formulas": "Let $x^2 + \\alpha_{i}$, $0$, $10$, $2x = 4$.",
+    "formulas": "Let $x^2 + \\alpha_{i}$, $0$, $10$, $2x = 4$, the $n$th.",
     "display formulas": "So\n\n$$\n\\frac{a}{b} \\\\\n= c\n$$\n\nand $$x$$.",
     "an environment": "$$\\begin{align} a &= b \\\\ c &= d \\end{align}$$",
     "quotes": '> He said: "no" & left.\n> > Really?',
@@ -102,6 +102,18 @@ def test_a_fence_that_cannot_be_published_shows_and_copies_exactly(lead, ticks):
     assert published.endswith("\nafter")
 
 
+@pytest.mark.parametrize(
+    ("fence", "code"),
+    [
+        ("- ```bash\n  echo $A\n  ```", "echo $A\n"),
+        ("```latex\n\\begin{a}\n```", "\\begin{a}\n"),
+        ("```python\nr'\\\\(x'\n```", "r'\\\\(x'\n"),
+    ],
+)
+def test_code_that_jupyterlab_takes_for_a_formula_loses_only_its_colours(fence, code):
+    assert code_shown(harmless(fence)) == [code]
+
+
 def test_a_fence_that_is_still_open_is_shown_too():
     assert code_shown(harmless("```html\n<b>")) == ["<b>\n"]
     assert harmless("```python\nx = 1") == "```python\nx = 1\n```"
@@ -148,6 +160,10 @@ def test_an_image_becomes_a_link():
 
 def test_an_autolink_stays_a_link():
     assert harmless("<https://x.org/a>") == "[https://x.org/a](https://x.org/a)"
+
+
+def test_an_address_holds_no_formula():
+    assert harmless("[a](/$x$)\n\n[b]: /$x$") == "[a](/%24x%24)\n\n[b]: /%24x%24"
 
 
 def test_a_script_link_is_text():
