@@ -117,6 +117,21 @@ class Budget:
         return self.spent >= self.limit
 
 
+def dollars(value: object) -> Decimal | None:
+    """A service's figure as a Decimal with the digits it was sent with; None if it is no figure.
+
+    >>> dollars("9e-05"), dollars(4.9999999999999996e-05), dollars(None), dollars("n/a")
+    (Decimal('0.00009'), Decimal('0.000049999999999999996'), None, None)
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        figure = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return Decimal(f"{figure:f}") if figure.is_finite() and figure >= 0 else None
+
+
 class Outcome(str, Enum):
     """How a call ended."""
 

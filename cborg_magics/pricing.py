@@ -37,18 +37,3 @@ def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None)
         + usage.completion * prices.completion
     )
     return Cost(dollars.normalize(), Source.ESTIMATED)
-
-
-def dollars(value: object) -> Decimal | None:
-    """A service's figure as a Decimal with the digits it was sent with; None if it is no figure.
-
-    >>> dollars("9e-05"), dollars(4.9999999999999996e-05), dollars(None), dollars("n/a")
-    (Decimal('0.00009'), Decimal('0.000049999999999999996'), None, None)
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        figure = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return Decimal(f"{figure:f}") if figure.is_finite() and figure >= 0 else None

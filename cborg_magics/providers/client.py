@@ -16,8 +16,7 @@ from typing import Any, cast
 
 from cborg_magics import errors
 from cborg_magics.catalogue import Model
-from cborg_magics.exchange import Budget, Reasoning, Request, Text, Usage
-from cborg_magics.pricing import dollars
+from cborg_magics.exchange import Budget, Reasoning, Request, Text, Usage, dollars
 from cborg_magics.providers import refusals
 from cborg_magics.providers.provider import Headers, Service
 

