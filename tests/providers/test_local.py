@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,15 +65,20 @@ def test_it_is_stopped_when_it_repeats_itself(session: Session) -> None:
 
 
 def test_no_port_is_opened(session: Session) -> None:
-    def listening() -> set[str]:
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-        return {line.split()[1] for line in lines if line.split()[3] == "0A"}
-
-    if not Path("/proc/net/tcp").exists():
-        pytest.skip("only Linux tells which ports are open")
-    before = listening()
     session.chat("What is the capital of France?")
-    assert listening() <= before
+    ours = {os.readlink(f"/proc/self/fd/{fd}") for fd in open_files()}
+    assert any(name.startswith("socket:") for name in ours), "the socket of the model"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            columns = line.split()
+            listening, inode = columns[3] == "0A", columns[9]
+            assert not (listening and f"socket:[{inode}]" in ours)
+
+
+def open_files() -> list[str]:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("only Linux tells which sockets are open")
+    return [fd for fd in os.listdir("/proc/self/fd") if Path(f"/proc/self/fd/{fd}").is_symlink()]
 
 
 def test_a_stopped_answer_stops_the_model(session: Session) -> None:
