@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,21 +63,17 @@ def test_it_is_stopped_when_it_repeats_itself(session: Session) -> None:
     assert len(reply.text) < 1000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which sockets are open")
 def test_no_port_is_opened(session: Session) -> None:
     session.chat("What is the capital of France?")
-    ours = {os.readlink(f"/proc/self/fd/{fd}") for fd in open_files()}
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    ours = {str(link.readlink()) for link in links}
     assert any(name.startswith("socket:") for name in ours), "the socket of the model"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
             columns = line.split()
             listening, inode = columns[3] == "0A", columns[9]
             assert not (listening and f"socket:[{inode}]" in ours)
-
-
-def open_files() -> list[str]:
-    if not Path("/proc/self/fd").exists():
-        pytest.skip("only Linux tells which sockets are open")
-    return [fd for fd in os.listdir("/proc/self/fd") if Path(f"/proc/self/fd/{fd}").is_symlink()]
 
 
 def test_a_stopped_answer_stops_the_model(session: Session) -> None:
