@@ -9,6 +9,7 @@ CborgError                 everything this package raises on purpose
 ├── TimedOut               the service answered too late
 ├── NotTheApi              a web page came back instead of JSON
 ├── StreamBroken           the answer broke off; what had come is kept
+├── Unexpected             a fault of ours; its traceback is in a file, keys taken out
 └── Refused                the service said no (status, type, call_id)
     ├── KeyRefused         wrong or blocked key
     ├── KeyExpired
@@ -29,7 +30,7 @@ the cell still counts as failed.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from cborg_magics.exchange import Reply
@@ -49,14 +50,14 @@ def without_keys(text: str, *known: str) -> str:
     return _KEYS.sub("[key]", text)
 
 
-class _Plain(BaseException):
+class Plain(BaseException):
     """Shows as `Name: what happened`, then what to do; IPython asks for exactly this method."""
 
     def _render_traceback_(self) -> list[str]:
         return f"{type(self).__name__}: {self}".splitlines()
 
 
-class CborgError(_Plain, Exception):
+class CborgError(Plain, Exception):
     """`what` happened, in one line; what to `do` about it, in one or two.
 
     `reply` is the partial answer with its charge, where one was being made.
@@ -70,6 +71,15 @@ class CborgError(_Plain, Exception):
 
     def __str__(self) -> str:
         return "\n".join(filter(None, (self.what, self.do)))
+
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def bare(error: _E) -> _E:
+    """The error without the way it came: frames of the HTTP library hold the key."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 class BadOption(CborgError):
@@ -102,6 +112,10 @@ class NotTheApi(CborgError):
 
 class StreamBroken(CborgError):
     """The answer broke off; what had come is kept."""
+
+
+class Unexpected(CborgError):
+    """A fault of ours; its traceback is in a file, keys taken out."""
 
 
 class Refused(CborgError):
@@ -157,7 +171,7 @@ class Unavailable(Refused):
     """The service or the model is down."""
 
 
-class Interrupted(_Plain, KeyboardInterrupt):
+class Interrupted(Plain, KeyboardInterrupt):
     """Ctrl-C. `reply` is the partial answer with its charge, if it had begun."""
 
     reply: Reply | None = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -27,10 +26,11 @@ from cborg_magics.exchange import (
     Text,
     Usage,
 )
+from cborg_magics.interrupts import uninterrupted
 from cborg_magics.ledger import Ledger
 from cborg_magics.providers.client import Answer, Client
 from cborg_magics.providers.provider import Service
-from cborg_magics.settings import Settings
+from cborg_magics.settings import Settings, write_private
 
 CATALOGUE_AGE = timedelta(hours=1)
 PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the first time
@@ -172,12 +172,18 @@ class Session:
                 progress.answer.open()
                 in_flight.push(stack.pop_all())
 
+        def say(event: Event) -> None:
+            with uninterrupted() as pressed:  # an output half drawn would be lost, or drawn twice
+                tell(event)
+            if pressed:
+                raise KeyboardInterrupt
+
         def waiting(event: Event) -> None:
             progress.sent = False
-            tell(event)
+            say(event)
 
         try:
-            tell(Asking(request.model, self.service.host))
+            say(Asking(request.model, self.service.host))
             self._catalogue.begin()
             with in_flight:
                 try:
@@ -186,7 +192,7 @@ class Session:
                     raise self._understood(refusal, request) from None
                 for piece in progress.answer:
                     progress.hear(piece)
-                    tell(piece)
+                    say(piece)
                     if progress.loops(self.service.provider.looping):
                         break
         except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
@@ -200,9 +206,8 @@ class Session:
             problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
         if problem is None:
             return reply
-        if isinstance(problem, errors.CborgError | errors.Interrupted):
-            problem.reply = reply
-        raise problem from None
+        problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
+        raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
 
     def _policy(self) -> retry.Policy:
         return retry.Policy(lambda: self.client.answered, self.person, self.settings.max_wait)
@@ -278,10 +283,8 @@ class Session:
         path = self.settings.home / "debug.log"
 
         def write(line: str) -> None:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            with open(path, "a", encoding="utf-8", opener=_private) as file:
-                file.write(f"{stamp} {errors.without_keys(line)}\n")
+            write_private(path, f"{stamp} {errors.without_keys(line)}\n")
 
         return write
 
@@ -366,21 +369,6 @@ class _Fetched:
             self._thread = None
 
 
-@contextmanager
-def uninterrupted() -> Iterator[list[int]]:
-    """Ctrl-C waits until the charge is written down; the list tells if it was pressed meanwhile.
-    Only the main thread can be interrupted."""
-    pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _outcome(problem: BaseException | None, progress: _Progress) -> Outcome:
     if problem is None:
         return Outcome.COMPLETED
@@ -394,7 +382,3 @@ def _outcome(problem: BaseException | None, progress: _Progress) -> Outcome:
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -175,3 +176,12 @@ def _number(text: str) -> float:
 
 def _switch(text: str) -> bool:
     return text.lower() not in ("0", "no", "false", "off")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Append `text` to a file that only its owner can read. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(
+        path, "a", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)
+    ) as file:
+        file.write(text)

@@ -19,7 +19,7 @@ LAYERS = (
     {"providers", "images", "ledger", "retry", "pricing", "conversation"},
     {"catalogue", "settings"},
     {"exchange"},
-    {"errors"},
+    {"errors", "interrupts"},
 )
 # The only files that may import a library: to swap it, one file is changed.
 DOORS = {

@@ -82,13 +82,16 @@ class NotebookView:
         """Show all that came, and the badge of what it came to; None if nothing was asked."""
         if self._ticker:
             self._ticker.stop()
+            self._ticker = None
         if reply is None:
             return
-        if self._answering:
-            self._paint_answer()
-        elif self._reasoning:
-            self._paint_reasoning(is_open=False)
-        (self._badge or _Output(self._publish)).show(badge(reply))
+        try:
+            if self._answering:
+                self._paint_answer()
+            elif self._reasoning:
+                self._paint_reasoning(is_open=False)
+        finally:  # a live badge must not be left behind, whatever cannot be drawn
+            (self._badge or _Output(self._publish)).show(badge(reply))
 
     # -- the answer ------------------------------------------------------------------------
 
@@ -125,9 +128,9 @@ class NotebookView:
         if self._growing is not None:
             self._growing.show(data)
             return
-        self._growing = self._badge or _Output(self._publish)
+        self._growing, self._badge = self._badge or _Output(self._publish), None
         self._growing.show(data)
-        if self._badge is not None:
+        if self._ticker:
             self._badge = self._live_badge()
 
     # -- the badge while it lives ----------------------------------------------------------

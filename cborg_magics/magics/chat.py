@@ -9,7 +9,8 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from cborg_magics import display
-from cborg_magics.errors import BadOption, CborgError, Interrupted
+from cborg_magics.errors import BadOption, Interrupted
+from cborg_magics.interrupts import uninterrupted
 from cborg_magics.magics import arguments
 from cborg_magics.magics.shared import SharedSession
 
@@ -78,6 +79,9 @@ class ChatMagic(Magics):
         it took, and where your text went. Options come before the text; a text that
         begins with a dash goes after `--`.
         """
+        self._shared.run(self._chat, line, cell)
+
+    def _chat(self, line: str, cell: str | None) -> None:
         args, text = arguments.read(self.chat, line)
         if cell is not None:
             if text:
@@ -90,6 +94,7 @@ class ChatMagic(Magics):
             raise BadOption("%chat: nothing to ask.", "Try: %chat What is a quark?")
         session = self._shared.session()
         view = display.view_for(self.shell)
+        reply = None
         try:
             reply = session.chat(
                 text,
@@ -104,8 +109,12 @@ class ChatMagic(Magics):
                 new=args.new,
                 on_event=view.event,
             )
-        except (CborgError, Interrupted) as error:
-            view.finish(error.reply)
+        except BaseException as error:
+            reply = getattr(error, "reply", None)
             raise
-        view.finish(reply)
-        self._shared.tell_warnings()
+        finally:
+            with uninterrupted() as pressed:
+                view.finish(reply)
+                self._shared.tell_warnings()
+        if pressed:
+            raise Interrupted("stopped when the answer was complete")

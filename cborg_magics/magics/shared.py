@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cborg_magics import display
+from cborg_magics.errors import CborgError, Interrupted, Unexpected, bare, without_keys
 
 if TYPE_CHECKING:
     from cborg_magics.session import Session
@@ -42,6 +45,36 @@ class SharedSession:
     def peek(self) -> Session | None:
         """The session if there is one, as it is: for Tab completion."""
         return self._session
+
+    def run(self, magic: Callable[..., None], *arguments: Any) -> None:
+        """Run a magic's body. Whatever goes wrong is said in a few lines, and shows no key.
+
+        Our own errors lose the way they came; anything else is a fault of ours, whose
+        traceback goes to a file. (A context manager would put the tracebacks back.)
+        """
+        problem: BaseException
+        try:
+            magic(*arguments)
+            return
+        except (CborgError, Interrupted) as error:
+            problem = error
+        except Exception as error:  # noqa: BLE001 - a fault of ours
+            problem = self._unexpected(error)
+        raise bare(problem)
+
+    def _unexpected(self, error: Exception) -> Unexpected:
+        from cborg_magics.settings import write_private
+
+        what = f"{type(error).__name__}: {error}"
+        trace = without_keys("".join(traceback.format_exception(error)))
+        path = self._session.settings.home / "error.log" if self._session else None
+        try:
+            if path:
+                write_private(path, trace)
+        except OSError:
+            path = None
+        where = f" with {path}, which tells more" if path else ""
+        return Unexpected(f"{what} (a fault of cborg_magics)", f"Please report it{where}.")
 
     def tell_warnings(self) -> None:
         """Show what the session had to say besides, once."""

@@ -95,8 +95,10 @@ class Client:
             raise refusals.refusal(self.service, model, answer) from None
         except (openai.APIConnectionError, http.HTTPError, http.StreamError) as error:
             raise self._network_error(error, begun()) from None
-        except (openai.OpenAIError, ValueError) as error:
-            # an error event inside a stream, or JSON that is none
+        except errors.CborgError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever was sent, the reader gets a line
+            # an error event inside a stream, JSON that is none, or nonsense that the SDK let pass
             raise self._bad_answer(error, model, begun()) from None
 
     def _network_error(self, error: Exception, begun: bool) -> errors.CborgError:
@@ -114,6 +116,7 @@ class Client:
         )
 
     def _bad_answer(self, error: Exception, model: str, begun: bool) -> errors.CborgError:
+        self.log(f"! {type(error).__name__}: {error}")
         body = getattr(error, "body", None)
         said = refusals.Answer(_status_in(body), {}, body)
         if begun:
@@ -226,7 +229,7 @@ class Answer:
             yield Reasoning(reasoning)
         if message.content:
             self.pieces += 1
-            yield Text(message.content)
+            yield Text(_text(message.content))
 
     def _note(self, chunk: Any) -> None:
         """The model's name and the usage, wherever the service puts them."""
@@ -255,12 +258,18 @@ def _body(request: Request, client: Client) -> dict[str, Any]:
     return body | {name: value for name, value in optional.items() if value is not None}
 
 
+def _text(content: object) -> str:
+    if not isinstance(content, str):
+        raise TypeError(f"the content is {type(content).__name__}, not text")
+    return content
+
+
 def _usage(usage: Any) -> Usage:
     prompt = getattr(usage, "prompt_tokens_details", None)
     completion = getattr(usage, "completion_tokens_details", None)
     return Usage(
-        prompt=usage.prompt_tokens or 0,
-        completion=usage.completion_tokens or 0,
+        prompt=int(usage.prompt_tokens or 0),
+        completion=int(usage.completion_tokens or 0),
         cached=getattr(prompt, "cached_tokens", None),
         reasoning=getattr(completion, "reasoning_tokens", None),
     )

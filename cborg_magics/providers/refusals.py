@@ -42,7 +42,7 @@ class Answer:
         named = [self._error.get("type"), self._error.get("code")]
         words = [str(word) for word in named if word and not str(word).isdecimal()]
         known = [word for word in words if word in BY_TYPE]
-        return (known or words or [""])[0]
+        return without_keys((known or words or [""])[0])
 
     @property
     def message(self) -> str:
@@ -125,8 +125,8 @@ def _kind(answer: Answer) -> type[Refused]:
         return BY_CLASS[name]
     if answer.status >= 500:
         return errors.Unavailable
-    if "AuthenticationError" in answer.classes or "PermissionDeniedError" in answer.classes:
-        return Refused  # the proxy's own key was refused further up; ours is good
+    if answer.classes and answer.status in (401, 402, 403):
+        return Refused  # it is the proxy's own key or credit, further up; ours is good
     return BY_STATUS.get(answer.status, Refused)
 
 

@@ -472,8 +472,7 @@ def test_a_busy_service_is_asked_again_after_a_countdown(
     words = " is busy (429); trying again in {} s, attempt 2 of 6"
     host = server.url.removeprefix("http://")
     shown = [w for w in dict.fromkeys(live_words(run)) if "trying again" in w]
-    assert shown
-    # on a machine that stands still for a second, one of the three may be missing
+    assert len(shown) > 1  # all three, unless the machine stood still for a second
     expected = [host + words.format(seconds) for seconds in (3, 2, 1)]
     assert shown == [each for each in expected if each in shown]
     assert "trying again" not in json.dumps(run.outputs)
@@ -516,7 +515,7 @@ ERRORS = [
     ("-m lbl/cborg-caht hi", "UnknownModel", "Did you mean lbl/cborg-chat?"),
     ("!err 400", "Refused", "upstream says 400"),
     ("!err 401", "Refused", "upstream says 401"),
-    ("!err 402", "OutOfCredit", "no credit left"),
+    ("!err 402", "Refused", "upstream says 402"),
     ("!err 403", "Refused", "upstream says 403"),
     ("!err 404", "Refused", "upstream says 404"),
     ("!err 408", "Unavailable", "cannot answer now (408)"),
