@@ -128,8 +128,9 @@ class NotebookView:
         if self._growing is not None:
             self._growing.show(data)
             return
-        self._growing, self._badge = self._badge or _Output(self._publish), None
-        self._growing.show(data)
+        output = self._badge or _Output(self._publish)
+        output.show(data)
+        self._growing, self._badge = output, None
         if self._ticker:
             self._badge = self._live_badge()
 
