@@ -247,7 +247,7 @@ class Session:
         # A person who presses Ctrl-C does not wait for a price list.
         patience = PRICES_SECONDS if outcome is Outcome.COMPLETED else 0.0
         catalogue = self._catalogue.get(patience)
-        model = catalogue.find(progress.request.model) if catalogue else None
+        model = service.provider.model_in(catalogue, progress.request.model)
         asked = progress.sent and outcome is not Outcome.FAILED
         usage = (answer.usage or progress.counted()) if asked else None
         if asked:

@@ -90,6 +90,22 @@ def test_an_administrator_can_load_it_for_everybody(setting: str, tmp_path: Path
     assert "True" in ran.stdout
 
 
+def test_it_can_be_loaded_at_the_first_use(tmp_path: Path) -> None:
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    line = "c.MagicsManager.lazy_magics = {'chat': 'cborg_magics'}\n"
+    (profile / "ipython_config.py").write_text("c = get_config()\n" + line)
+    script = tmp_path / "cell.ipy"
+    script.write_text("%chat --no-such-option hi\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "IPython", "--ipython-dir", str(tmp_path / "ipython"), str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "BadOption: %chat has no option --no-such-option." in ran.stdout + ran.stderr
+
+
 def test_plain_python_needs_no_shell() -> None:
     code = "from cborg_magics import Session; print(Session.from_environment().model)"
     assert python(code).strip() == "smollm2-135m"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cborg_magics.catalogue import Model
+from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.exchange import Budget, Location
 from cborg_magics.settings import Credential, Secret, Settings
 
@@ -80,6 +80,12 @@ class Provider:
         root = address.removesuffix("/v1") if self.adds_v1 else address
         base = f"{root}/v1" if self.adds_v1 else address
         return Service(self, base, root, credential.key if credential else None)
+
+    def model_in(self, catalogue: Catalogue | None, name: str) -> Model | None:
+        """What is known of the model that answers to `name`: here, one answers to every name."""
+        if catalogue is None:
+            return None
+        return next(iter(catalogue.models), None) if self.here else catalogue.find(name)
 
     def location(self, model: Model | None) -> Location:
         """Where a call to `model` sends its data."""

@@ -51,6 +51,12 @@ def test_it_says_that_it_is_a_toy_and_how_to_get_a_real_model(
     assert "https://api.cborg.lbl.gov/key/manage" in out
 
 
+def test_a_notebook_that_names_a_services_model_runs_all_the_same(session: Session) -> None:
+    reply = session.chat("What is the capital of France?", model="lbl/cborg-chat")
+    assert (reply.model, reply.served) == ("lbl/cborg-chat", "smollm2-135m")
+    assert reply.cost.source is Source.FREE
+
+
 def test_a_long_answer_is_bounded(session: Session) -> None:
     reply = session.chat("Count from 1 to 1000.")
     assert reply.usage is not None
