@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,20 +79,22 @@ class Ledger:
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
         self._unsaved: list[tuple[Reply, str]] = []
+        self._lock = threading.Lock()  # SQLite keeps kernels apart; this, a kernel's threads
 
     def record(self, reply: Reply, kernel: str) -> str | None:
         """Write one row. Never raises: a full disk must not cost the answer.
 
         Returns None, or one line saying that the row waits in memory for the next try.
         """
-        self._unsaved.append((reply, kernel))
-        try:
-            with closing(self._open()) as db, db:
-                db.executemany(_INSERT, [_values(*item) for item in self._unsaved])
-        except (sqlite3.Error, OSError) as problem:
-            return f"this call is not in the ledger yet ({self.path}: {problem})"
-        self._unsaved.clear()
-        return None
+        with self._lock:
+            self._unsaved.append((reply, kernel))
+            try:
+                with closing(self._open()) as db, db:
+                    db.executemany(_INSERT, [_values(*item) for item in self._unsaved])
+            except (sqlite3.Error, OSError) as problem:
+                return f"this call is not in the ledger yet ({self.path}: {problem})"
+            self._unsaved.clear()
+            return None
 
     def rows(self, kernel: str | None = None) -> list[Row]:
         """Every call, oldest first, or those of one kernel."""

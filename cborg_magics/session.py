@@ -270,7 +270,7 @@ class Session:
             first_text=progress.first_text,
             seconds=progress.seconds(),
             call_id=answer.call_id or getattr(problem, "call_id", None),
-            error=type(problem).__name__ if problem else None,
+            error=_name(problem),
         )
 
     def _read_catalogue(self) -> Catalogue:
@@ -372,12 +372,16 @@ class _Fetched:
 def _outcome(problem: BaseException | None, progress: _Progress) -> Outcome:
     if problem is None:
         return Outcome.COMPLETED
-    if isinstance(problem, errors.StreamBroken):
-        return Outcome.BROKEN
-    # Refused, or nobody there: nothing was answered, so nothing is charged.
-    if isinstance(problem, errors.CborgError) and not progress.answer.pieces:
-        return Outcome.FAILED
-    return Outcome.INTERRUPTED
+    if isinstance(problem, KeyboardInterrupt):
+        return Outcome.INTERRUPTED
+    return Outcome.BROKEN if progress.answer.pieces else Outcome.FAILED
+
+
+def _name(problem: BaseException | None) -> str | None:
+    """The class of what went wrong, as the user sees it."""
+    if isinstance(problem, KeyboardInterrupt):
+        return errors.Interrupted.__name__
+    return type(problem).__name__ if problem else None
 
 
 def _first(*values: Any) -> Any:

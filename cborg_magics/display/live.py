@@ -40,16 +40,26 @@ class Ticker:
         self._words = words
         self._widget = _the_widget()  # made here: its comm belongs to the cell's own thread
         self._began = time.monotonic()
-        self._over = threading.Event()
+        self._over = False
+        self._due = threading.Event()
         self._widget.value = words(0.0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop for good; nothing is written afterwards."""
-        self._over.set()
+        self._over = True
+        self._due.set()
         self._thread.join()
 
+    def hurry(self) -> None:
+        """Rewrite now: what it says has changed."""
+        self._due.set()
+
     def _run(self) -> None:
-        while not self._over.wait(TICK_SECONDS):
+        while True:
+            self._due.wait(TICK_SECONDS)
+            self._due.clear()
+            if self._over:
+                return
             self._widget.value = self._words(time.monotonic() - self._began)

@@ -8,6 +8,7 @@ The outputs are, from above: reasoning (folded), blocks, tail, badge.
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -24,8 +25,9 @@ MOST_BLOCKS = 30  # JupyterLab hides the outputs of a cell after the fiftieth
 FRAME_SECONDS = 0.1
 CHARACTERS_A_SECOND = 20_000  # a tail of 4,000 characters is redrawn five times a second
 
+# A notebook that is not trusted loses the theme's colour and keeps the one before it.
 QUIET = (
-    "color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
+    "color:#767676;color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 
@@ -53,25 +55,37 @@ class NotebookView:
         self._growing: _Output | None = None
         self._badge: _Output | None = None
         self._ticker: live.Ticker | None = None
+        self._drawn = True
+        self._lock = threading.RLock()  # the ticker draws what came just before a silence
 
     def event(self, event: Event) -> None:
         """Hear what happens; called for each piece, so it does little."""
+        with self._lock:
+            self._hear(event)
+
+    def _hear(self, event: Event) -> None:
         if isinstance(event, Text | Reasoning):
             self._waiting = ""
             self._pieces += 1
             if self._pieces == 1:
                 self._writing_since = time.monotonic()
+                if self._ticker:
+                    self._ticker.hurry()
         if isinstance(event, Text):
             if not self._answering:
                 self._begin_answer()
             self._tail += event.text
+            self._drawn = False
             self._paint_if_due(len(self._tail))
         elif isinstance(event, Reasoning):
             self._reasoning += event.text
             if not self._answering:
+                self._drawn = False
                 self._paint_if_due(len(self._reasoning))
         elif isinstance(event, Waiting):
             self._waiting = wording.waiting(event)
+            if self._ticker:
+                self._ticker.hurry()
         elif isinstance(event, Asking):
             self._model = event.model
             if self._person:
@@ -84,6 +98,8 @@ class NotebookView:
             self._ticker.stop()
             self._ticker = None
         if reply is None:
+            if self._badge:
+                self._badge.show({"text/html": quiet("stopped"), "text/plain": "stopped"})
             return
         try:
             if self._answering:
@@ -98,11 +114,15 @@ class NotebookView:
     def _paint_if_due(self, length: int) -> None:
         if time.monotonic() - self._painted < max(FRAME_SECONDS, length / CHARACTERS_A_SECOND):
             return
+        self._paint()
+        self._painted = time.monotonic()
+
+    def _paint(self) -> None:
         if self._answering:
             self._paint_answer()
         else:
             self._paint_reasoning(is_open=True)
-        self._painted = time.monotonic()
+        self._drawn = True
 
     def _paint_reasoning(self, *, is_open: bool) -> None:
         self._grow(thoughts(self._reasoning, is_open=is_open))
@@ -142,6 +162,9 @@ class NotebookView:
         return output
 
     def _words(self, elapsed: float) -> str:
+        with self._lock:
+            if not self._drawn and time.monotonic() - self._painted > live.TICK_SECONDS:
+                self._paint()
         writing = time.monotonic() - self._writing_since
         words = self._waiting or wording.live(self._model, elapsed, self._pieces, writing)
         return quiet(words)

@@ -102,7 +102,7 @@ _PLACES = {
     Location.HERE: "on this machine",
     Location.ON_PREMISES: "on-premises",
     Location.CLOUD: "cloud",
-    Location.UNKNOWN: "place unknown",
+    Location.UNKNOWN: "location unknown",
 }
 
 

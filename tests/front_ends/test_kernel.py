@@ -159,6 +159,12 @@ def test_the_first_word_is_shown_while_the_model_is_still_silent(
     assert texts(run) == ["First"]
 
 
+def test_the_last_word_before_a_silence_is_shown(scripted: Desk, server: FaultServer) -> None:
+    server.script(CHAT, chat_stream("First ", "second", HANG))
+    run = scripted.chat("--once go", interrupt_when=lambda run: shows(run, "First second"))
+    assert texts(run) == ["First second"]
+
+
 def test_an_answer_is_redrawn_ten_times_a_second_at_most(lab_service: Desk) -> None:
     run = lab_service.chat("--once !tokens 200 0.01")
     drawn = [m for m in updates(run) if "text/markdown" in m["content"]["data"]]
@@ -245,7 +251,7 @@ def test_the_badge_and_the_ledger_tell_who_how_much_and_what_it_cost(
     run = lab_service.chat(f"--once {option}-m {model} !cached 100")
     fresh, row = prompt_tokens(proxy.seen()[-1]["body"]), lab_service.row
     assert parts(run)[:2] == [shown, f"{fresh + 100} tokens in (100 cached), 1 out"]
-    assert run.badge.endswith(" s · place unknown"), "LiteLLM does not say where its models are"
+    assert run.badge.endswith(" s · location unknown"), "LiteLLM does not say where its models are"
     assert row.usage is not None
     assert (row.usage.prompt, row.usage.cached, row.usage.completion) == (fresh + 100, 100, 1)
     assert (row.model, row.outcome, row.host) == (
@@ -313,7 +319,7 @@ def test_the_badge_names_this_machine_and_premises_that_are_proved(toy: Desk, pr
     prefix_only = toy.chat("--once -m lbl/cborg-chat hello").badge
     toy.kernel.run("del os.environ['CBORG_API_KEY'], os.environ['CBORG_BASE_URL']")
     assert proved.endswith("on-premises")
-    assert prefix_only.endswith("place unknown")
+    assert prefix_only.endswith("location unknown")
 
 
 # -- Ctrl-C -----------------------------------------------------------------------------------
