@@ -112,6 +112,12 @@ class Session:
             self._client.close()
             self._client = None
 
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     # -- asking ----------------------------------------------------------------------------
 
     def chat(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cborg_magics.session import Session
 from tests.services.faults import FaultServer
 
 pytest_plugins = ["tests.services.fixtures"]
@@ -51,6 +52,13 @@ def service(faults: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServer
     monkeypatch.setenv("LITELLM_BASE_URL", faults.url)
     monkeypatch.setenv("CBORG_MODEL", "test-model")
     return faults
+
+
+@pytest.fixture
+def session(service: FaultServer) -> Iterator[Session]:
+    """A session with that service."""
+    with Session.from_environment() as session:
+        yield session
 
 
 @pytest.hookimpl(wrapper=True)
