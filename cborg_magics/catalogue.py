@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 from cborg_magics.exchange import Location
+
+CATALOGUE_AGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,36 @@ def _agreed(rows: list[Model]) -> Model:
         if len({getattr(row, f.name) for row in rows}) == 1
     }
     return replace(unsaid, **same)
+
+
+class FetchedCatalogue:
+    """A catalogue that is fetched in the background, so that no answer waits for it."""
+
+    def __init__(self, read: Callable[[], Catalogue]) -> None:
+        self._read = read
+        self._value: Catalogue | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start fetching, unless it is under way or fresh enough."""
+        stale = self._value is None or (
+            datetime.now(timezone.utc) - self._value.read_at > CATALOGUE_AGE
+        )
+        if stale and self._thread is None:
+            self._thread = threading.Thread(target=self._fetch, daemon=True)
+            self._thread.start()
+
+    def get(self, wait: float | None) -> Catalogue | None:
+        """The newest there is, after waiting `wait` seconds at most for one under way."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(wait)
+        return self._value
+
+    def _fetch(self) -> None:
+        try:
+            self._value = self._read()
+        except Exception as problem:  # noqa: BLE001 - the answer matters, its price list less
+            self.problem = str(problem)
+        finally:
+            self._thread = None

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from cborg_magics import errors, pricing, providers, retry
-from cborg_magics.catalogue import Catalogue
+from cborg_magics.catalogue import Catalogue, FetchedCatalogue
 from cborg_magics.conversation import Conversation
 from cborg_magics.exchange import (
     Asking,
     Event,
     Listener,
     Outcome,
-    Reasoning,
     Reply,
     Request,
-    Text,
-    Usage,
 )
 from cborg_magics.interrupts import uninterrupted
 from cborg_magics.ledger import Ledger
-from cborg_magics.providers.client import Answer, Client
+from cborg_magics.progress import Progress, error_name
+from cborg_magics.providers.client import Client
 from cborg_magics.providers.provider import Service
 from cborg_magics.settings import Settings, write_private
 
-CATALOGUE_AGE = timedelta(hours=1)
 PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the first time
-LOOP_STRIDE = 40  # characters between two looks for a loop
 
 
 def nobody(event: object) -> None:
@@ -56,7 +50,7 @@ class Session:
         self.ledger = Ledger(settings.home)
         self.warnings: list[str] = []  # one line each, for whoever shows them
         self._client: Client | None = None
-        self._catalogue = _Fetched(self._read_catalogue)
+        self._catalogue = FetchedCatalogue(self._read_catalogue)
         self._gate = threading.BoundedSemaphore(settings.parallel)
 
     @classmethod
@@ -104,7 +98,7 @@ class Session:
             self.ledger = Ledger(settings.home)
         self.settings = settings
         self._gate = threading.BoundedSemaphore(settings.parallel)
-        self._catalogue = _Fetched(self._read_catalogue)
+        self._catalogue = FetchedCatalogue(self._read_catalogue)
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -167,7 +161,7 @@ class Session:
 
     def _ask(self, request: Request, tell: Listener) -> Reply:
         """One request: sent, retried, heard, priced and written down, whatever happens."""
-        progress = _Progress(request, self.client.answer(request))
+        progress = Progress(request, self.client.answer(request))
         problem: BaseException | None = None
         in_flight = ExitStack()  # one of the few requests the service takes at a time
 
@@ -247,9 +241,9 @@ class Session:
         ]
         return " ".join(when)
 
-    def _reply(self, progress: _Progress, problem: BaseException | None) -> Reply:
+    def _reply(self, progress: Progress, problem: BaseException | None) -> Reply:
         answer, service = progress.answer, self.service
-        outcome = _outcome(problem, progress)
+        outcome = progress.outcome(problem)
         # A person who presses Ctrl-C does not wait for a price list.
         patience = PRICES_SECONDS if outcome is Outcome.COMPLETED else 0.0
         catalogue = self._catalogue.get(patience)
@@ -276,7 +270,7 @@ class Session:
             first_text=progress.first_text,
             seconds=progress.seconds(),
             call_id=answer.call_id or getattr(problem, "call_id", None),
-            error=_name(problem),
+            error=error_name(problem),
         )
 
     def _read_catalogue(self) -> Catalogue:
@@ -293,101 +287,6 @@ class Session:
             write_private(path, f"{stamp} {errors.without_keys(line)}\n")
 
         return write
-
-
-@dataclass
-class _Progress:
-    """What has been heard of one answer so far, and when."""
-
-    request: Request
-    answer: Answer
-
-    def __post_init__(self) -> None:
-        self.started = datetime.now(timezone.utc)
-        self.sent = False  # is a request with the service, which may charge for it?
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.first_text: float | None = None
-        self.looped = False
-        self._clock = time.monotonic()
-        self._unchecked = 0
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._clock
-
-    def hear(self, piece: Text | Reasoning) -> None:
-        if isinstance(piece, Reasoning):
-            self.reasoning.append(piece.text)
-            return
-        if self.first_text is None:
-            self.first_text = self.seconds()
-        self.text.append(piece.text)
-        self._unchecked += len(piece.text)
-
-    def loops(self, looping: Callable[[str], bool] | None) -> bool:
-        if looping and self._unchecked >= LOOP_STRIDE:
-            self._unchecked = 0
-            self.looped = looping("".join(self.text)[-1000:])
-        return self.looped
-
-    @property
-    def finish_reason(self) -> str | None:
-        return "loop" if self.looped else self.answer.finish_reason
-
-    def counted(self) -> Usage:
-        """Tokens as far as they can be told from what was sent and seen: four characters each,
-        or one for each piece where that is more. High rather than low."""
-        sent = sum(len(message.content) for message in self.request.messages)
-        seen = sum(map(len, self.text)) + sum(map(len, self.reasoning))
-        return Usage(-(-sent // 4), max(-(-seen // 4), self.answer.pieces), counted=False)
-
-
-class _Fetched:
-    """A catalogue that is fetched in the background, so that no answer waits for it."""
-
-    def __init__(self, read: Callable[[], Catalogue]) -> None:
-        self._read = read
-        self._value: Catalogue | None = None
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """Start fetching, unless it is under way or fresh enough."""
-        stale = self._value is None or (
-            datetime.now(timezone.utc) - self._value.read_at > CATALOGUE_AGE
-        )
-        if stale and self._thread is None:
-            self._thread = threading.Thread(target=self._fetch, daemon=True)
-            self._thread.start()
-
-    def get(self, wait: float | None) -> Catalogue | None:
-        """The newest there is, after waiting `wait` seconds at most for one under way."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(wait)
-        return self._value
-
-    def _fetch(self) -> None:
-        try:
-            self._value = self._read()
-        except Exception as problem:  # noqa: BLE001 - the answer matters, its price list less
-            self.problem = str(problem)
-        finally:
-            self._thread = None
-
-
-def _outcome(problem: BaseException | None, progress: _Progress) -> Outcome:
-    if problem is None:
-        return Outcome.COMPLETED
-    if isinstance(problem, KeyboardInterrupt):
-        return Outcome.INTERRUPTED
-    return Outcome.BROKEN if progress.answer.pieces else Outcome.FAILED
-
-
-def _name(problem: BaseException | None) -> str | None:
-    """The class of what went wrong, as the user sees it."""
-    if isinstance(problem, KeyboardInterrupt):
-        return errors.Interrupted.__name__
-    return type(problem).__name__ if problem else None
 
 
 def _first(*values: Any) -> Any:

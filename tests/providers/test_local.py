@@ -96,7 +96,7 @@ def test_a_stopped_answer_stops_the_model(session: Session) -> None:
     with pytest.raises(EnoughError):
         session.chat("Write a long story.", max_tokens=3000, on_event=stop_after_five)
     assert session.chat("What is the capital of France?", once=True).text.endswith("Paris.")
-    assert session.ledger.rows()[0].outcome is Outcome.INTERRUPTED
+    assert session.ledger.rows()[0].outcome is Outcome.BROKEN
 
 
 def test_too_long_a_text_is_refused_in_words(session: Session) -> None:

@@ -1,0 +1,94 @@
+"""Who answers in a benchmark? A server that does no work, in a process of its own.
+
+The last user message says what is answered:
+
+    fast N        the first N tokens of the report, as fast as they can be sent
+    report RATE   the whole report, so many tokens a second
+
+`GET /sent` gives the time at which the last token of the last report was sent.
+
+    python -m tests.bench.server PORT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+from tests.bench import report
+from tests.services.answers import Answer, Wire, chat_stream, json_answer, usage
+from tests.services.processes import free_port, running, scratch, wait_until
+from tests.services.proxy import send
+from tests.services.server import Request, Server
+from tests.services.upstream import last_text
+
+
+class Model(Server):
+    """A model that knows its answer by heart."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.sent = 0.0
+
+    def answer(self, request: Request) -> Answer:
+        if request.path.endswith("/chat/completions"):
+            return self.chat(request.body)
+        return json_answer(self.sent if request.path == "/sent" else {"data": []})
+
+    def chat(self, body: dict[str, Any]) -> Answer:
+        """Answer a chat as its last message says."""
+        command, number = last_text(body["messages"]).split()
+        tokens = report.tokens(int(number) if command == "fast" else None)
+        counts = usage(100, len(tokens))
+        answer = chat_stream(*tokens, model=body["model"], usage=counts)
+        if command == "fast":
+            return answer
+        paced = self._paced(answer.stream or (), len(tokens), float(number))
+        return replace(answer, stream=cast("tuple[Wire, ...]", paced))  # it is only iterated over
+
+    def _paced(self, events: tuple[Wire, ...], last: int, rate: float) -> Iterator[Wire]:
+        """The events at their times. The first is no token; those after the last token go with it.
+
+        A late one is not followed by late ones.
+        """
+        began = time.monotonic()
+        for number, event in enumerate(events):
+            time.sleep(max(0.0, began + min(number, last) / rate - time.monotonic()))
+            if number == last:
+                self.sent = time.time()
+            yield event
+
+
+@contextlib.contextmanager
+def model() -> Iterator[str]:
+    """The address of the server, without /v1, while the block lasts."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+
+    def alive() -> bool:
+        try:
+            return send(f"{url}/sent", seconds=2.0)[0] == 200
+        except OSError:
+            return False
+
+    with scratch() as folder:
+        log = folder / "server.log"
+        command = [sys.executable, "-m", "tests.bench.server", str(port)]
+        with running(command, log=log) as process:
+            wait_until(alive, process, log, 30)
+            yield url
+
+
+def last_sent(url: str) -> float:
+    """When the server sent the last token, in seconds since 1970."""
+    return float(send(f"{url}/sent")[2])
+
+
+if __name__ == "__main__":
+    Model(int(sys.argv[1])).start()
+    threading.Event().wait()  # until the guard ends the process
