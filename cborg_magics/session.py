@@ -276,10 +276,10 @@ class Session:
     def _read_catalogue(self) -> Catalogue:
         return Catalogue(tuple(self.client.models()))
 
-    def _log(self) -> Callable[[str], None]:
+    def _log(self) -> Callable[[str], None] | None:
         """Where CBORG_DEBUG writes: what went over the wire, keys taken out."""
         if not self.settings.debug:
-            return nobody
+            return None
         path = self.settings.home / "debug.log"
 
         def write(line: str) -> None:

@@ -30,10 +30,10 @@ Piece = Text | Reasoning
 class Client:
     """A connection to one service. Nothing is imported or opened before the first call."""
 
-    def __init__(self, service: Service, log: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(self, service: Service, log: Callable[[str], None] | None = None) -> None:
         self.service = service
         self.answered = False  # has the host ever answered, with whatever status?
-        self.log = log
+        self._log = log
 
     def answer(self, request: Request) -> Answer:
         """The answer to `request`, not asked for yet: `open()` asks, and may be tried again."""
@@ -53,6 +53,11 @@ class Client:
         with self.translated(""):
             quick = self.sdk.with_options(timeout=QUICK_SECONDS)
             return quick.get(self.service.root + path, cast_to=object)
+
+    def log(self, mark: str, what: object) -> None:
+        """Note what goes over the wire, where that is wanted; else it costs nothing."""
+        if self._log:
+            self._log(f"{mark} {what}")
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
@@ -116,7 +121,7 @@ class Client:
         )
 
     def _bad_answer(self, error: Exception, model: str, begun: bool) -> errors.CborgError:
-        self.log(f"! {type(error).__name__}: {error}")
+        self.log("!", repr(error))
         body = getattr(error, "body", None)
         said = refusals.Answer(_status_in(body), {}, body)
         if begun:
@@ -157,7 +162,7 @@ class Answer:
         """Ask, and wait until the first piece of the answer is here."""
         self.close()
         client, request = self._client, self.request
-        client.log(f"> {client.service.base_url} {request}")
+        client.log(">", request)
         with client.translated(request.model):
             raw = client.sdk.chat.completions.with_raw_response.create(**_body(request, client))
             client.answered = True
@@ -202,7 +207,7 @@ class Answer:
 
     def _streamed(self, stream: Any) -> Iterator[Piece]:
         for chunk in stream:
-            self._client.log(f"< {chunk}")
+            self._client.log("<", chunk)
             self._note(chunk)
             # The cost headers of a stream are traps: they say 0.0 of a call that is priced.
             self.billed = dollars(getattr(chunk.usage, "cost", None)) or self.billed
@@ -211,7 +216,7 @@ class Answer:
                 yield from self._pieces_of(choice.delta)
 
     def _whole(self, completion: Any, headers: Headers) -> Iterator[Piece]:
-        self._client.log(f"< {completion}")
+        self._client.log("<", completion)
         self._note(completion)
         self.billed = self._client.service.provider.billed(headers)
         if self.billed is None:
