@@ -27,7 +27,9 @@ _BAD_TARGET = rf"[\s>]*(?:<|(?!{_GOOD_SCHEME}){_MAYBE_SCHEME})"
 PROMISES: dict[str, re.Pattern[str]] = {
     name: re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for name, pattern in {
-        "HTML other than our own <span>, <code>, <pre>": r"<(?!/?(?:span|code|pre)>)[a-z/!?]",
+        "HTML other than bare <span>, <code>, <pre>, <br>, <sub>, <sup>": (
+            r"<(?!/?(?:span|code|pre|br|sub|sup)>)[a-z/!?]"
+        ),
         "an image": r"!\[",
         "a link to a scheme that is not allowed": rf"\]\({_BAD_TARGET}",
         "a reference to a scheme that is not allowed": (
@@ -208,6 +210,7 @@ _TOKEN = re.compile(
     | <(?P<autolink>https?://{_URL_CHARACTER}+)>
     | \]\((?P<link>{_URL}){_TITLE}\)
     | \]:[ \t]*(?=\S)(?P<reference>{_URL}){_TITLE}(?=\n(?![ \t>]*["'(])|\Z)
+    | <(?P<tag>br|/?su[bp])[ ]?/?>
     | (?P<special><(?=[A-Za-z/!?]) | !(?=\[) | \](?=[(:]) | &(?=\#|dollar;|bsol;))
     | (?P<dollar>\$)
     """,
@@ -241,6 +244,8 @@ def _token(found: re.Match[str]) -> str:
             return whole.replace("$", "%24")
         case "dollar":
             return _DOLLAR
+        case "tag" if _line_before(found).strip(" \t>"):  # alone on a line it opens a block
+            return f"<{found['tag'].lower()}>"
         case _:
             return _entities(whole)
 

@@ -134,7 +134,7 @@ def test_a_mermaid_diagram_is_code_since_it_can_load_images():
 @pytest.mark.parametrize(
     "text",
     [
-        "<script>", "</p", "<!--", "<?php", "<img src=x>", "<span onclick=x>", "<code >", "<br>",
+        "<script>", "</p", "<!--", "<?php", "<img src=x>", "<span onclick=x>", "<code >", "<br x>",
         "![a](b)", "[![a](b)](c)",
         "[a](javascript:x)", "[a](JaVa&#115;cript:x)", "[a]( <javascript:x>)", "[a](\tdata:x)",
         "[a](java\\script:x)", "[a](java&Tab;script:x)", "[a](\n> vbscript:x)", "[a](< x y:z>)",
@@ -308,3 +308,18 @@ def test_no_formula_that_jupyterlab_finds_can_end_an_attribute():
         seen += len(formulas(published))
         assert not any('"' in formula for formula in formulas(published)), published
     assert seen > 1_000
+
+
+@pytest.mark.parametrize(
+    ("written", "published"),
+    [
+        ("| a | one<br>two<br/>three |", "| a | one<br>two<br>three |"),
+        ("H<sub>2</sub>O and 10<SUP>3</SUP>", "H<sub>2</sub>O and 10<sup>3</sup>"),
+        ("<br>", "&#60;br&#62;"),
+        ("> <sub>\n", "> &#60;sub&#62;\n"),
+        ("x<br onclick=alert(1)>", "x&#60;br onclick=alert(1)>"),
+        ("x<sub class=y>", "x&#60;sub class=y>"),
+    ],
+)
+def test_line_breaks_and_indices_inside_a_line_are_kept(written: str, published: str) -> None:
+    assert harmless(written) == published
