@@ -82,6 +82,9 @@ class ChatMagic(Magics):
         self._shared.run(self._chat, line, cell)
 
     def _chat(self, line: str, cell: str | None) -> None:
+        if line.strip() in ("-h", "--help"):
+            self.shell.run_line_magic("pinfo", "%chat")
+            return
         args, text = arguments.read(self.chat, line)
         if cell is not None:
             if text:

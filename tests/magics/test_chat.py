@@ -219,6 +219,13 @@ def test_tab_completes_options_and_models(shell: Any, service: FaultServer) -> N
     assert "--temperature" not in completions(shell, "x = 1; x.")
 
 
+def test_help_is_the_manual(shell: Any, service: FaultServer, capsys: Any) -> None:
+    for line in ("%chat --help\n", "%chat -h\n", "%chat?\n"):
+        assert run(shell, line) is None
+        assert "Ask a model." in capsys.readouterr().out
+    assert service.requests == []
+
+
 def test_the_manual_lists_every_option(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     shell.run_cell("%chat?\n")
     manual = shell.find_line_magic("chat").__doc__
