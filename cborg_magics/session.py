@@ -48,6 +48,7 @@ class Session:
         self.kernel = uuid.uuid4().hex
         self.conversation = Conversation()
         self.ledger = Ledger(settings.home)
+        self.last: Reply | None = None  # the newest answer, also one that nobody saw
         self.warnings: list[str] = []  # one line each, for whoever shows them
         self._client: Client | None = None
         self._catalogue = FetchedCatalogue(self._read_catalogue)
@@ -200,6 +201,7 @@ class Session:
         with uninterrupted() as pressed:
             progress.answer.close()
             reply = self._reply(progress, problem)
+            self.last = reply if reply.text else self.last
             if warning := self.ledger.record(reply, self.kernel):
                 self.warnings.append(warning)
         if pressed or isinstance(problem, KeyboardInterrupt):

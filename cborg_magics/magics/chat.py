@@ -10,6 +10,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from cborg_magics import display
 from cborg_magics.errors import BadOption, Interrupted
+from cborg_magics.exchange import Reasoning, Text
 from cborg_magics.interrupts import uninterrupted
 from cborg_magics.magics import arguments
 from cborg_magics.magics.shared import SharedSession
@@ -47,7 +48,7 @@ class ChatMagic(Magics):
 
     def __init__(self, shell: Any, shared: SharedSession) -> None:
         super().__init__(shell)
-        self._shared = shared
+        self._shell, self._shared = shell, shared
 
     @no_var_expand
     @line_cell_magic
@@ -61,6 +62,7 @@ class ChatMagic(Magics):
     @argument("--no-stream", action="store_true", help="show the answer when it is whole")
     @argument("--once", action="store_true", help="stand alone: neither use nor join the talk")
     @argument("--new", action="store_true", help="begin a new conversation with this question")
+    @argument("--last", action="store_true", help="show the last answer again; nothing is asked")
     def chat(self, line: str, cell: str | None = None) -> None:
         """Ask a model. The text is sent as you typed it; the answer streams into the cell.
 
@@ -83,7 +85,7 @@ class ChatMagic(Magics):
 
     def _chat(self, line: str, cell: str | None) -> None:
         if line.strip() in ("-h", "--help"):
-            self.shell.run_line_magic("pinfo", "%chat")
+            self._shell.run_line_magic("pinfo", "%chat")
             return
         args, text = arguments.read(self.chat, line)
         if cell is not None:
@@ -93,10 +95,13 @@ class ChatMagic(Magics):
                     "Options with spaces in their value need quotes.",
                 )
             text = cell.removesuffix("\n")
+        if args.last:
+            self._show_last(text)
+            return
         if not text.strip():
             raise BadOption("%chat: nothing to ask.", "Try: %chat What is a quark?")
         session = self._shared.session()
-        view = display.view_for(self.shell)
+        view = display.view_for(self._shell)
         reply = None
         try:
             reply = session.chat(
@@ -121,3 +126,16 @@ class ChatMagic(Magics):
                 self._shared.tell_warnings()
         if pressed:
             raise Interrupted("stopped when the answer was complete")
+
+    def _show_last(self, text: str) -> None:
+        """The last answer once more: after a reload, a page lacks what came while it was gone."""
+        reply = self._shared.session().last
+        if text:
+            raise BadOption("%chat --last asks nothing, so it takes no text.")
+        if reply is None:
+            raise BadOption("%chat --last: there is no answer yet in this kernel.")
+        view = display.view_for(self._shell)
+        for event in (Reasoning(reply.reasoning), Text(reply.text)):
+            if event.text:
+                view.event(event)
+        view.finish(reply)

@@ -9,7 +9,7 @@ import pytest
 
 from cborg_magics.errors import CborgError
 from tests.conftest import KEY
-from tests.services.answers import chat_json, chat_stream, json_answer, usage
+from tests.services.answers import Thought, chat_json, chat_stream, json_answer, usage
 from tests.services.faults import FaultServer
 
 TRICKY = [
@@ -137,6 +137,21 @@ def test_once_stands_alone_and_new_begins_again(shell: Any, service: FaultServer
     assert [m["content"] for m in sent(service)["messages"]] == ["four"]
     run(shell, "%chat five\n")
     assert [m["content"] for m in sent(service)["messages"]] == ["four", "ok", "five"]
+
+
+def test_the_last_answer_can_be_shown_again_for_nothing(
+    shell: Any, service: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no answer yet" in str(run(shell, "%chat --last\n"))
+    service.script(
+        "/chat/completions", chat_stream(Thought("Hm."), "All of it.", usage=usage(9, 3))
+    )
+    run(shell, "%chat hi\n")
+    shown = capsys.readouterr().out.splitlines()[-4:]
+    assert run(shell, "%chat --last\n") is None
+    assert capsys.readouterr().out.splitlines() == shown
+    assert "takes no text" in str(run(shell, "%chat --last hi\n"))
+    assert len(service.requests_to("/chat/completions")) == 1
 
 
 def test_no_stream_asks_for_the_whole_answer(
