@@ -26,7 +26,6 @@ DOORS = {
     "openai": {"providers/client.py"},
     "tenacity": {"retry.py"},
     "sqlite3": {"ledger.py"},
-    "ipywidgets": {"display/live.py"},
     "xllamacpp": {"providers/local.py"},
     "platformdirs": {"settings.py"},
     "IPython": {"magics"},

@@ -4,6 +4,10 @@ Finished blocks of Markdown become outputs of their own and are never redrawn;
 only the tail is, ten times a second at most, less often as it grows. Redrawing
 the whole for each token costs a browser minutes and loses half of the answer.
 The outputs are, from above: reasoning (folded), blocks, tail, badge.
+
+The badge is plain HTML also while it lives, replaced through its display id. A
+widget would be left in the file as an error when the page is reloaded or the
+kernel restarted in the middle of an answer; this reads "3.2 s so far".
 """
 
 from __future__ import annotations
@@ -69,8 +73,6 @@ class NotebookView:
             self._pieces += 1
             if self._pieces == 1:
                 self._writing_since = time.monotonic()
-                if self._ticker:
-                    self._ticker.hurry()
         if isinstance(event, Text):
             if not self._answering:
                 self._begin_answer()
@@ -84,12 +86,11 @@ class NotebookView:
                 self._paint_if_due(len(self._reasoning))
         elif isinstance(event, Waiting):
             self._waiting = wording.waiting(event)
-            if self._ticker:
-                self._ticker.hurry()
+            self._show_live()
         elif isinstance(event, Asking):
             self._model = event.model
             if self._person:
-                self._ticker = live.Ticker(self._words)
+                self._ticker = live.Ticker(self._tick)
                 self._badge = self._live_badge()
 
     def finish(self, reply: Reply | None) -> None:
@@ -158,16 +159,24 @@ class NotebookView:
 
     def _live_badge(self) -> _Output:
         output = _Output(self._publish)
-        output.show(live.mimebundle())
+        output.show(self._live())
         return output
 
-    def _words(self, elapsed: float) -> str:
+    def _live(self) -> dict[str, Any]:
+        elapsed = self._ticker.elapsed if self._ticker else 0.0
+        writing = time.monotonic() - self._writing_since
+        words = self._waiting or wording.live(self._model, elapsed, self._pieces, writing)
+        return {"text/html": quiet(words), "text/plain": words}
+
+    def _show_live(self) -> None:
+        if self._badge:
+            self._badge.show(self._live())
+
+    def _tick(self, elapsed: float) -> None:
         with self._lock:
             if not self._drawn and time.monotonic() - self._painted > live.TICK_SECONDS:
                 self._paint()
-        writing = time.monotonic() - self._writing_since
-        words = self._waiting or wording.live(self._model, elapsed, self._pieces, writing)
-        return quiet(words)
+            self._show_live()
 
 
 class _Output:

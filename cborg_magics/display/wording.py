@@ -75,12 +75,12 @@ def model(asked: str, served: str | None) -> str:
 def live(model: str, elapsed: float, pieces: int, writing: float) -> str:
     """
     >>> live("gpt-5", 3.0, 0, 0.0), live("gpt-5", 3.0, 80, 2.0)
-    ('asking gpt-5 · 3.0 s', 'gpt-5 · 3.0 s · about 40 tokens a second')
+    ('asking gpt-5 · 3.0 s so far', 'gpt-5 · 3.0 s so far · about 40 tokens a second')
     """
     if not pieces:
-        return f"asking {model}{DOT}{seconds(elapsed)}"
+        return f"asking {model}{DOT}{seconds(elapsed)} so far"
     rate = [f"about {pieces / writing:.0f} tokens a second"] if writing > 1 else []
-    return DOT.join([model, seconds(elapsed), *rate])
+    return DOT.join([model, f"{seconds(elapsed)} so far", *rate])
 
 
 def badge(reply: Reply) -> list[str]:

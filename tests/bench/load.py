@@ -56,7 +56,8 @@ def measure() -> list[Figure]:
     with scratch() as folder:
         plain, compiled = _copy(folder / "plain"), _copy(folder / "compiled")
         compileall.compile_dir(compiled, quiet=1)
-        with_bytecode, without = [], []
+        with_bytecode: list[Start] = []
+        without: list[Start] = []
         for number in range(ROUNDS):
             pair = [(compiled, with_bytecode), (plain, without)]
             for path, starts in pair if number % 2 else reversed(pair):

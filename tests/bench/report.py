@@ -9,9 +9,10 @@ TOKEN = 4  # characters
 
 _SECTION = r"""## {n}. Calibration of module {n}
 
-The **gain** of module {n} follows $g_{{{n}}}(T) = g_0 \left(1 + \alpha_{{{n}}} \Delta T\right)$, where
-$\alpha_{{{n}}} = {n}.2 \times 10^{{-3}}$ is *measured* and $\Delta T = T - T_0$. It is stable within
-{n}.5 % between `run_{n}00` and `run_{n}99`; the pedestal stays below $p < {n}0\,\mathrm{{ADC}}$.
+The **gain** of module {n} follows $g_{{{n}}}(T) = g_0 \left(1 + \alpha_{{{n}}} \Delta T\right)$,
+where $\alpha_{{{n}}} = {n}.2 \times 10^{{-3}}$ is *measured* and $\Delta T = T - T_0$. It is stable
+within {n}.5 % between `run_{n}00` and `run_{n}99`; the pedestal stays below
+$p < {n}0\,\mathrm{{ADC}}$.
 
 | channel | gain | noise | $\chi^2/n$ |
 |--------:|-----:|------:|:----------:|

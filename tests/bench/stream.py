@@ -184,9 +184,7 @@ def _compared(title: str, service: Service, rounds: int) -> list[Figure]:
     return figures
 
 
-def _in_turn(
-    number: int, plain: list[Call], ours: list[Call], call: Callable[[Ask], Call]
-) -> None:
+def _in_turn(number: int, plain: list[Call], ours: list[Call], call: Callable[[Ask], Call]) -> None:
     """One call of each; the next time in the other order, so that a drift slows both."""
     pair = [(plain, ask_plain), (ours, ask_ours)]
     for calls, ask in reversed(pair) if number % 2 else pair:

@@ -1,15 +1,10 @@
 """What could a model write to harm its reader? Answers that try to run, load, or restyle something.
 
 In each, RUN stands for a statement that leaves a mark in the page, URL for an address that a
-canary listens on. `publish` shows some of them in the kernel of a notebook under test.
+canary listens on.
 """
 
 from __future__ import annotations
-
-import time
-from collections.abc import Callable, Iterable
-
-from IPython.display import display, update_display
 
 IMAGE_ERROR = '<img src="x:" onerror="RUN">'
 
@@ -134,19 +129,3 @@ def payload(number: int, canary: str) -> str:
         .replace("RUN", f"window.pwned_{number}=true")
         .replace("URL", f"{canary}/{number}")
     )
-
-
-def publish(numbers: Iterable[int], canary: str, cleaned: Callable[[str], str], steps: int) -> None:
-    """Show each answer twice: at once, and as it would grow in a stream, in `steps` updates."""
-    for number in numbers:
-        text = payload(number, canary)
-        display({"text/markdown": cleaned(text), "text/plain": text}, raw=True)
-        name = f"growing-{number}"
-        for step in range(1, steps + 1):
-            part = text[: len(text) * step // steps]
-            data = {"text/markdown": cleaned(part), "text/plain": part}
-            if step == 1:
-                display(data, raw=True, display_id=name)
-            else:
-                update_display(data, raw=True, display_id=name)
-            time.sleep(0.01)
