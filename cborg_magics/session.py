@@ -21,7 +21,7 @@ from cborg_magics.exchange import (
     Reply,
     Request,
 )
-from cborg_magics.interrupts import uninterrupted
+from cborg_magics.interrupts import holding, uninterrupted
 from cborg_magics.ledger import Ledger
 from cborg_magics.progress import Progress, error_name
 from cborg_magics.providers.client import Client
@@ -174,19 +174,17 @@ class Session:
                 in_flight.push(stack.pop_all())
 
         def say(event: Event) -> None:
-            with uninterrupted() as pressed:  # an output half drawn would be lost, or drawn twice
+            with hold:  # an output half drawn would be lost, or drawn twice
                 tell(event)
-            if pressed:
-                raise KeyboardInterrupt
 
         def waiting(event: Event) -> None:
             progress.sent = False
             say(event)
 
         try:
-            say(Asking(request.model, self.service.host))
-            self._catalogue.begin()
-            with in_flight:
+            with holding() as hold, in_flight:
+                say(Asking(request.model, self.service.host))
+                self._catalogue.begin()
                 try:
                     retry.call(attempt, self._policy(), waiting)
                 except errors.Refused as refusal:

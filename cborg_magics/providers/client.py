@@ -226,15 +226,15 @@ class Answer:
             yield from self._pieces_of(choice.message)
 
     def _pieces_of(self, message: Any) -> Iterator[Piece]:
-        reasoning = getattr(message, "reasoning_content", None) or getattr(
-            message, "reasoning", None
-        )
+        # Asking the SDK's message for an attribute that it lacks is slow, and this is every token.
+        said = {**message.__dict__, **(message.model_extra or {})}
+        reasoning = said.get("reasoning_content") or said.get("reasoning")
         if isinstance(reasoning, str) and reasoning:
             self.pieces += 1
             yield Reasoning(reasoning)
-        if message.content:
+        if content := said.get("content"):
             self.pieces += 1
-            yield Text(_text(message.content))
+            yield Text(_text(content))
 
     def _note(self, chunk: Any) -> None:
         """The model's name and the usage, wherever the service puts them."""
