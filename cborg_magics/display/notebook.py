@@ -29,9 +29,9 @@ MOST_BLOCKS = 30  # JupyterLab hides the outputs of a cell after the fiftieth
 FRAME_SECONDS = 0.1
 CHARACTERS_A_SECOND = 20_000  # a tail of 4,000 characters is redrawn five times a second
 
-# A notebook that is not trusted loses the theme's colour and keeps the one before it.
+# No grey reads well on white and on black: without the theme's colour it is the text's own.
 QUIET = (
-    "color:#767676;color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
+    "color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 

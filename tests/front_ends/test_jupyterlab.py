@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.front_ends.lab import JupyterLab
 
 PATIENCE = 60.0  # seconds
-LIVE = r"^lbl/cborg-chat · [\d.]+ s · about \d+ tokens a second$"
+LIVE = r"^lbl/cborg-chat · [\d.]+ s so far · about \d+ tokens a second$"
 
 # How well can our small print be read? As the WCAG count it: 1 is not at all, 4.5 is enough.
 CONTRAST = """() => {
