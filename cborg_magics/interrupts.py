@@ -1,4 +1,4 @@
-"""When does Ctrl-C have to wait? While a charge is written down, or an output drawn."""
+"""When does Ctrl-C have to wait? While an output is drawn, and once an answer is being finished."""
 
 from __future__ import annotations
 
@@ -10,49 +10,43 @@ from types import FrameType
 from typing import Any
 
 
-@contextmanager
-def uninterrupted() -> Iterator[list[int]]:
-    """Ctrl-C waits until the block is done; the list tells if it was pressed meanwhile.
-
-    For a few milliseconds' work. Only the main thread can be interrupted at all.
-    """
-    pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class Hold:
-    """Ctrl-C waits while `with hold:` lasts, and is heard when it ends."""
+    """Ctrl-C under our hand: it waits while `with hold:` lasts, and is heard when that ends.
+
+    It is heard once. After that, and after `keep()`, a press is only noted in
+    `pressed`: whoever presses twice must not lose the answer or its charge.
+    """
 
     def __init__(self, otherwise: Any) -> None:
-        self._otherwise = otherwise  # what Ctrl-C does while nothing holds it
-        self._holding = self._pressed = False
+        self.pressed = False
+        self._otherwise = otherwise  # what Ctrl-C does when nothing holds it
+        self._drawing = self._kept = False
 
     def __enter__(self) -> None:
-        self._holding = True
+        self._drawing = True
 
     def __exit__(self, *_: object) -> None:
-        self._holding = False
-        if self._pressed:
-            self._pressed = False
+        self._drawing = False
+        if self.pressed and not self._kept:
+            self._kept, self.pressed = True, False
             raise KeyboardInterrupt
 
+    def keep(self) -> None:
+        """From now on Ctrl-C waits until the end."""
+        self._kept = True
+
     def hear(self, number: int, frame: FrameType | None) -> None:
-        if self._holding:
-            self._pressed = True
+        """The signal's handler."""
+        if self._drawing or self._kept:
+            self.pressed = True
         elif callable(self._otherwise):
+            self._kept = True
             self._otherwise(number, frame)
 
 
 @contextmanager
 def holding() -> Iterator[Hold]:
-    """A `Hold` for many short blocks: `uninterrupted` for each token would slow the answer."""
+    """A `Hold` over Ctrl-C for the length of a block. Only the main thread can be interrupted."""
     before = signal.getsignal(signal.SIGINT)
     hold = Hold(before)
     if threading.current_thread() is not threading.main_thread():

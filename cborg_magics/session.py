@@ -21,7 +21,7 @@ from cborg_magics.exchange import (
     Reply,
     Request,
 )
-from cborg_magics.interrupts import holding, uninterrupted
+from cborg_magics.interrupts import Hold, holding
 from cborg_magics.ledger import Ledger
 from cborg_magics.progress import Progress, error_name
 from cborg_magics.providers.client import Client
@@ -164,13 +164,36 @@ class Session:
         """One request: sent, retried, heard, priced and written down, whatever happens."""
         progress = Progress(request, self.client.answer(request))
         problem: BaseException | None = None
+        with holding() as hold:
+            try:
+                try:
+                    self._listen(progress, tell, hold)
+                finally:
+                    hold.keep()
+            except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
+                problem = error
+            progress.answer.close()
+            reply = self._reply(progress, problem)
+            self.last = reply if reply.text else self.last
+            if warning := self.ledger.record(reply, self.kernel):
+                self.warnings.append(warning)
+        if hold.pressed or isinstance(problem, KeyboardInterrupt):
+            problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
+        if problem is None:
+            return reply
+        problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
+        raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
+
+    def _listen(self, progress: Progress, tell: Listener, hold: Hold) -> None:
+        """Open the answer, with retries, and hear it to its end."""
+        request, answer = progress.request, progress.answer
         in_flight = ExitStack()  # one of the few requests the service takes at a time
 
         def attempt() -> None:
             with ExitStack() as stack:
                 stack.enter_context(self._gate)
                 progress.sent = True
-                progress.answer.open()
+                answer.open()
                 in_flight.push(stack.pop_all())
 
         def say(event: Event) -> None:
@@ -181,33 +204,18 @@ class Session:
             progress.sent = False
             say(event)
 
-        try:
-            with holding() as hold, in_flight:
-                say(Asking(request.model, self.service.host))
-                self._catalogue.begin()
-                try:
-                    retry.call(attempt, self._policy(), waiting)
-                except errors.Refused as refusal:
-                    raise self._understood(refusal, request) from None
-                for piece in progress.answer:
-                    progress.hear(piece)
-                    say(piece)
-                    if progress.loops(self.service.provider.looping):
-                        break
-        except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
-            problem = error
-        with uninterrupted() as pressed:
-            progress.answer.close()
-            reply = self._reply(progress, problem)
-            self.last = reply if reply.text else self.last
-            if warning := self.ledger.record(reply, self.kernel):
-                self.warnings.append(warning)
-        if pressed or isinstance(problem, KeyboardInterrupt):
-            problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
-        if problem is None:
-            return reply
-        problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
-        raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
+        with in_flight:
+            say(Asking(request.model, self.service.host))
+            self._catalogue.begin()
+            try:
+                retry.call(attempt, self._policy(), waiting)
+            except errors.Refused as refusal:
+                raise self._understood(refusal, request) from None
+            for piece in answer:
+                progress.hear(piece)
+                say(piece)
+                if progress.loops(self.service.provider.looping):
+                    break
 
     def _policy(self) -> retry.Policy:
         return retry.Policy(lambda: self.client.answered, self.person, self.settings.max_wait)

@@ -11,7 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from cborg_magics import display
 from cborg_magics.errors import BadOption, Interrupted
 from cborg_magics.exchange import Reasoning, Text
-from cborg_magics.interrupts import uninterrupted
+from cborg_magics.interrupts import holding
 from cborg_magics.magics import arguments
 from cborg_magics.magics.shared import SharedSession
 
@@ -103,28 +103,29 @@ class ChatMagic(Magics):
         session = self._shared.session()
         view = display.view_for(self._shell)
         reply = None
-        try:
-            reply = session.chat(
-                text,
-                model=args.model,
-                system=args.system,
-                temperature=args.temperature,
-                max_tokens=args.max_tokens,
-                timeout=args.timeout,
-                stream=not args.no_stream,
-                reasoning_effort=args.reasoning_effort,
-                once=args.once,
-                new=args.new,
-                on_event=view.event,
-            )
-        except BaseException as error:
-            reply = getattr(error, "reply", None)
-            raise
-        finally:
-            with uninterrupted() as pressed:
+        with holding() as hold:
+            try:
+                reply = session.chat(
+                    text,
+                    model=args.model,
+                    system=args.system,
+                    temperature=args.temperature,
+                    max_tokens=args.max_tokens,
+                    timeout=args.timeout,
+                    stream=not args.no_stream,
+                    reasoning_effort=args.reasoning_effort,
+                    once=args.once,
+                    new=args.new,
+                    on_event=view.event,
+                )
+            except BaseException as error:
+                reply = getattr(error, "reply", None)
+                raise
+            finally:
+                hold.keep()
                 view.finish(reply)
                 self._shared.tell_warnings()
-        if pressed:
+        if hold.pressed:
             raise Interrupted("stopped when the answer was complete")
 
     def _show_last(self, text: str) -> None:
