@@ -2,6 +2,8 @@
 
 CborgError                 everything this package raises on purpose
 ├── BadOption              a word on the magic's line is wrong
+├── BadAttachment          what was to be attached is not there, or cannot be sent
+├── BadAnswer              the answer has not the shape that was asked for; it is kept
 ├── BadSetting             an environment variable is wrong
 ├── NoKey                  a service was named, its key was not
 ├── NoLocalModel           the embedded model is not installed or cannot start
@@ -84,6 +86,14 @@ def bare(error: _E) -> _E:
 
 class BadOption(CborgError):
     """A word on the magic's line is wrong."""
+
+
+class BadAttachment(CborgError):
+    """What was to be attached is not there, or cannot be sent."""
+
+
+class BadAnswer(CborgError):
+    """The answer has not the shape that was asked for; it is kept in `reply`."""
 
 
 class BadSetting(CborgError):

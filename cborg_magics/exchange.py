@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture as it is sent: `data` (of the MIME type `type`), or a public `url` that the
+    service fetches itself. `size` is width and height in pixels, None for a URL.
+
+    `name` is what the person called it; `note` says what was assumed or changed.
+    """
+
+    name: str
+    type: str = ""
+    data: bytes = field(default=b"", repr=False)
+    url: str | None = None
+    size: tuple[int, int] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Text that goes along: `language` is the fence's (python, json, markdown, text)."""
+
+    name: str
+    text: str = field(repr=False)
+    language: str = "text"
+    note: str = ""
+
+
+Attachment = Picture | Document
+
+
+@dataclass(frozen=True)
 class Message:
-    """One message of a conversation. `role` is system, user or assistant."""
+    """One message of a conversation. `role` is system, user or assistant.
+
+    `cached`: the service is asked to keep everything up to here for the next call.
+    """
 
     role: str
     content: str
+    attachments: tuple[Attachment, ...] = ()
+    cached: bool = False
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call to a model. None means: the service's own default. `timeout` in seconds."""
+    """One call to a model. None means: the service's own default. `timeout` in seconds.
+
+    `format` is the `response_format` to send: what shape the answer must have.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -27,6 +64,7 @@ class Request:
     temperature: float | None = None
     max_tokens: int | None = None
     reasoning_effort: str | None = None
+    format: Mapping[str, object] | None = None
     timeout: float = 600.0
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(cborg_magics.__file__).parent
 LAYERS = (
     {"magics"},
     {"session", "display"},
-    {"providers", "images", "ledger", "retry", "pricing", "conversation", "progress"},
+    {"providers", "attachments", "ledger", "retry", "pricing", "conversation", "progress"},
     {"catalogue", "settings"},
     {"exchange"},
     {"errors", "interrupts"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cborg_magics.images.shown import ShownPictures
+from cborg_magics.attachments.shown import ShownPictures
 from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
 from cborg_magics.magics.shared import SharedSession

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cborg_magics.images.shown import ShownPictures
+from cborg_magics.attachments.shown import ShownPictures
 from tests.front_ends.kernel import clean_environment, kernel
 
 SHOW = """

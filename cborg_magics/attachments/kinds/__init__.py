@@ -1,0 +1,1 @@
+"""What is a value sent as?"""

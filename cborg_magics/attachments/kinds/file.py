@@ -1,0 +1,10 @@
+"""How is a file sent? By what is in it: a picture, the pages of a PDF, text."""
+
+from __future__ import annotations
+
+from cborg_magics.attachments.place import Place
+from cborg_magics.exchange import Attachment
+
+
+def make(value: object, name: str, place: Place) -> list[Attachment] | None:
+    return None

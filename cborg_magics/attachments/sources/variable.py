@@ -1,0 +1,9 @@
+"""Is it a variable of the notebook? `fig`, `run.figure`, `figures[0]`."""
+
+from __future__ import annotations
+
+from cborg_magics.attachments.place import Found, Place
+
+
+def find(name: str, place: Place) -> list[Found] | None:
+    return None

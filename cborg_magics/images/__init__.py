@@ -1,1 +1,0 @@
-"""What do you attach? One file for each source."""
