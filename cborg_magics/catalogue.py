@@ -21,6 +21,7 @@ class Prices:
     prompt: Decimal | None = None
     completion: Decimal | None = None
     cached: Decimal | None = None
+    written: Decimal | None = None  # tokens that the service keeps for the next call
 
     @property
     def free(self) -> bool:
@@ -30,13 +31,19 @@ class Prices:
 
 @dataclass(frozen=True)
 class Model:
-    """One name that can be asked for. `underlying` is what the service says stands behind it."""
+    """One name that can be asked for. `underlying` is what the service says stands behind it.
+
+    `vision`: can it see pictures; `schemas`: can its answers be held to a JSON
+    schema; None where the service does not say.
+    """
 
     name: str
     underlying: str | None = None
     prices: Prices = field(default_factory=Prices)
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    vision: bool | None = None
+    schemas: bool | None = None
     location: Location = Location.UNKNOWN
 
 

@@ -3,6 +3,7 @@
 CborgError                 everything this package raises on purpose
 ├── BadOption              a word on the magic's line is wrong
 ├── BadAttachment          what was to be attached is not there, or cannot be sent
+├── NotAllowed             a rule of this installation forbids it
 ├── BadAnswer              the answer has not the shape that was asked for; it is kept
 ├── BadSetting             an environment variable is wrong
 ├── NoKey                  a service was named, its key was not
@@ -90,6 +91,10 @@ class BadOption(CborgError):
 
 class BadAttachment(CborgError):
     """What was to be attached is not there, or cannot be sent."""
+
+
+class NotAllowed(CborgError):
+    """A rule of this installation forbids it."""
 
 
 class BadAnswer(CborgError):

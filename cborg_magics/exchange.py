@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Any
+
+from cborg_magics import code_blocks
+from cborg_magics.code_blocks import Block
+from cborg_magics.harmless import harmless
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,16 @@ class Text:
     text: str
 
 
-Event = Asking | Waiting | Reasoning | Text
+@dataclass(frozen=True)
+class Rejected:
+    """The answer is whole and charged, but has not the shape that was asked for; it is asked
+    for once more. `reason` says what is wrong with it."""
+
+    reply: Reply
+    reason: str
+
+
+Event = Asking | Waiting | Reasoning | Text | Rejected
 Listener = Callable[[Event], object]
 
 
@@ -112,7 +126,8 @@ Listener = Callable[[Event], object]
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens. `cached` are part of `prompt`, `reasoning` part of `completion`; None: not said.
+    """Tokens. `cached` and `written` (kept by the service for the next call) are part of
+    `prompt`, `reasoning` is part of `completion`; None: not said.
 
     `counted` is False where the service did not say and we counted what we saw.
     """
@@ -122,6 +137,7 @@ class Usage:
     cached: int | None = None
     reasoning: int | None = None
     counted: bool = True
+    written: int | None = None
 
 
 class Source(str, Enum):
@@ -143,16 +159,27 @@ class Cost:
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit that the service keeps, in US dollars; `owner` is key, user or team."""
+    """What the service has booked, in US dollars; `owner` is key, user or team. No `limit`:
+    none is set."""
 
     owner: str
     spent: Decimal
-    limit: Decimal
+    limit: Decimal | None
     resets_at: datetime | None
 
     @property
     def is_spent(self) -> bool:
-        return self.spent >= self.limit
+        return self.limit is not None and self.spent >= self.limit
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the service says of this key. `credit` is prepaid money, in US dollars; None: not
+    said. `expires_at` is the key's end, None if it has none or it is not said."""
+
+    budgets: tuple[Budget, ...] = ()
+    credit: Decimal | None = None
+    expires_at: datetime | None = None
 
 
 def dollars(value: object) -> Decimal | None:
@@ -194,6 +221,7 @@ class Reply:
 
     `model` was asked; `served` is the name the service gives of what answered, if it says.
     `call_id` is the service's own number of the call: its bill can be found by it.
+    `value` is the answer parsed and validated, where a shape was asked for.
     """
 
     text: str
@@ -212,3 +240,34 @@ class Reply:
     seconds: float
     call_id: str | None
     error: str | None = None
+    value: Any = None
+    joined: Joined | None = None
+
+    @property
+    def thread(self) -> str | None:
+        """The thread that the answer belongs to; None if it stands alone."""
+        return self.joined.thread if self.joined else None
+
+    @property
+    def code(self) -> tuple[Block, ...]:
+        """The fenced code blocks of the answer, in order: each has a `language` and a `text`."""
+        return code_blocks.find(self.text)
+
+    def _repr_markdown_(self) -> str:
+        """The answer, made harmless, where the reply is a cell's last value."""
+        return harmless(self.text)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """How an answer joined its thread: as which turn, counted from 1, and at what price.
+
+    `replaced`: what an earlier run of the cell had put there is gone, with `dropped`
+    later turns. `turn` is None where the answer did not join: it is partial, and
+    what the cell had said before stands.
+    """
+
+    thread: str
+    turn: int | None
+    replaced: bool = False
+    dropped: int = 0

@@ -42,6 +42,8 @@ MIGRATIONS = (
         call_id TEXT               -- the service's number of the call
     )""",
     "CREATE INDEX calls_started ON calls (started)",
+    "ALTER TABLE calls ADD COLUMN written_tokens INTEGER",  # kept by the service, for the next call
+    "ALTER TABLE calls ADD COLUMN thread TEXT",  # NULL: it stood alone
 )
 
 
@@ -61,6 +63,7 @@ class Row:
     usage: Usage | None
     cost: Cost
     call_id: str | None
+    thread: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,17 @@ class Ledger:
 
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
-        self._unsaved: list[tuple[Reply, str]] = []
+        self._unsaved: list[tuple[Reply, str, str | None]] = []
         self._lock = threading.Lock()  # SQLite keeps kernels apart; this, a kernel's threads
 
-    def record(self, reply: Reply, kernel: str) -> str | None:
-        """Write one row. Never raises: a full disk must not cost the answer.
+    def record(self, reply: Reply, kernel: str, thread: str | None = None) -> str | None:
+        """Write one row: a call of `kernel`, in `thread` of its conversation.
 
+        Never raises: a full disk must not cost the answer.
         Returns None, or one line saying that the row waits in memory for the next try.
         """
         with self._lock:
-            self._unsaved.append((reply, kernel))
+            self._unsaved.append((reply, kernel, thread))
             try:
                 with closing(self._open()) as db, db:
                     db.executemany(_INSERT, [_values(*item) for item in self._unsaved])
@@ -145,13 +149,14 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 _COLUMNS = (
     "kernel, started, seconds, provider, host, model, served, outcome, error, prompt_tokens,"
-    " cached_tokens, completion_tokens, reasoning_tokens, counted, dollars, source, call_id"
+    " cached_tokens, completion_tokens, reasoning_tokens, counted, dollars, source, call_id,"
+    " written_tokens, thread"
 )
-_INSERT = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608 - constants
+_INSERT = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"  # noqa: S608 - constants
 _SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - constants
 
 
-def _values(reply: Reply, kernel: str) -> tuple[object, ...]:
+def _values(reply: Reply, kernel: str, thread: str | None) -> tuple[object, ...]:
     usage = reply.usage
     return (
         kernel,
@@ -171,13 +176,19 @@ def _values(reply: Reply, kernel: str) -> tuple[object, ...]:
         None if reply.cost.dollars is None else f"{reply.cost.dollars:f}",
         reply.cost.source.value,
         reply.call_id,
+        usage and usage.written,
+        thread,
     )
 
 
 def _row(found: tuple[Any, ...]) -> Row:
     kernel, started, seconds, provider, host, model, served, outcome, error, *rest = found
-    prompt, cached, completion, reasoning, counted, money, source, call_id = rest
-    usage = None if prompt is None else Usage(prompt, completion, cached, reasoning, bool(counted))
+    prompt, cached, completion, reasoning, counted, money, source, call_id, written, thread = rest
+    usage = (
+        None
+        if prompt is None
+        else Usage(prompt, completion, cached, reasoning, bool(counted), written)
+    )
     cost = Cost(None if money is None else Decimal(money), Source(source))
     when = datetime.fromisoformat(started)
     return Row(
@@ -193,4 +204,5 @@ def _row(found: tuple[Any, ...]) -> Row:
         usage,
         cost,
         call_id,
+        thread,
     )

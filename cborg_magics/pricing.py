@@ -15,8 +15,8 @@ def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None)
     """The cost of one call.
 
     `billed` is what the service said in this very answer. A zero there, or a
-    price list of zeros, is free; an absent figure is not. Cached tokens count at
-    their own price, or at the full price where none is given (an upper bound).
+    price list of zeros, is free; an absent figure is not. Tokens read from a cache, or
+    written to it, count at their own price, or at the full price where none is given.
 
     >>> price_of(Usage(1000, 100), None, Prices(Decimal("3e-6"), Decimal("15e-6")))
     Cost(dollars=Decimal('0.0045'), source=<Source.ESTIMATED: 'estimated'>)
@@ -29,11 +29,13 @@ def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None)
         return FREE
     if usage is None or prices.prompt is None or prices.completion is None:
         return UNKNOWN
-    cached = usage.cached or 0
+    cached, written = usage.cached or 0, usage.written or 0
     cached_price = prices.prompt if prices.cached is None else prices.cached
+    written_price = prices.prompt if prices.written is None else prices.written
     dollars = (
-        (usage.prompt - cached) * prices.prompt
+        (usage.prompt - cached - written) * prices.prompt
         + cached * cached_price
+        + written * written_price
         + usage.completion * prices.completion
     )
     return Cost(dollars.normalize(), Source.ESTIMATED)

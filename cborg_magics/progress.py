@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from cborg_magics import tokens
 from cborg_magics.errors import Interrupted
 from cborg_magics.exchange import Outcome, Reasoning, Request, Text, Usage
 
@@ -57,11 +58,11 @@ class Progress:
         return "loop" if self.looped else self.answer.finish_reason
 
     def counted(self) -> Usage:
-        """Tokens as far as they can be told from what was sent and seen: four characters each,
+        """Tokens as far as they can be told from what was sent and seen: four bytes each,
         or one for each piece where that is more. High rather than low."""
-        sent = sum(len(message.content) for message in self.request.messages)
-        seen = sum(map(len, self.text)) + sum(map(len, self.reasoning))
-        return Usage(-(-sent // 4), max(-(-seen // 4), self.answer.pieces), counted=False)
+        sent = tokens.of_messages(self.request.messages)
+        seen = tokens.of_text("".join(self.text) + "".join(self.reasoning))
+        return Usage(sent, max(seen, self.answer.pieces), counted=False)
 
     def outcome(self, problem: BaseException | None) -> Outcome:
         """How the call ended, if `problem` ended it."""

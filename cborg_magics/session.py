@@ -7,22 +7,28 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from cborg_magics import errors, pricing, providers, retry
+from cborg_magics import errors, planning, pricing, providers, retry, tokens
 from cborg_magics.catalogue import Catalogue, FetchedCatalogue
-from cborg_magics.conversation import Conversation
+from cborg_magics.conversation import Conversation, Turn
 from cborg_magics.exchange import (
     Asking,
+    Cost,
     Event,
     Listener,
+    Message,
     Outcome,
+    Rejected,
     Reply,
     Request,
+    Usage,
 )
 from cborg_magics.interrupts import Hold, holding
 from cborg_magics.ledger import Ledger
+from cborg_magics.planning import Plan, Question
 from cborg_magics.progress import Progress, error_name
 from cborg_magics.providers.client import Client
 from cborg_magics.providers.provider import Service
@@ -33,6 +39,18 @@ PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the
 
 def nobody(event: object) -> None:
     """A listener that does not listen."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a call would come to: tokens in (`counted` by the service, else guessed), at most so
+    many out (None: no limit is known), and the cost with no answer and with the longest one."""
+
+    prompt: int
+    counted: bool
+    most: int | None
+    least_cost: Cost
+    most_cost: Cost
 
 
 class Session:
@@ -116,51 +134,84 @@ class Session:
     # -- asking ----------------------------------------------------------------------------
 
     def chat(
-        self,
-        text: str,
-        *,
-        model: str | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        timeout: float | None = None,
-        stream: bool = True,
-        reasoning_effort: str | None = None,
-        once: bool = False,
-        new: bool = False,
-        on_event: Listener = nobody,
+        self, question: str | Question, *, on_event: Listener = nobody, **wishes: Any
     ) -> Reply:
-        """Ask a model, with the conversation so far unless `once`; `new` begins another one.
+        """Ask a model, in a thread of the conversation unless `once`.
 
-        `on_event` hears each piece as it comes. Every call leaves a row in the
-        ledger, also one that fails or is interrupted. Raises a `CborgError`, or
-        `Interrupted` on Ctrl-C; its `reply` is what had come by then.
+        A text with `wishes`, named as in `Question`, is one. `on_event` hears each
+        piece as it comes. Every call leaves a row in the ledger, also one that fails or
+        is interrupted. Raises a `CborgError`, or `Interrupted` on Ctrl-C; its `reply`
+        is what had come by then.
         """
-        settings, provider = self.settings, self.service.provider
-        reply: Reply | None = None
-        conversation = Conversation() if once or new else self.conversation
-        request = Request(
-            model=model or self.model,
-            messages=conversation.messages(_first(system, settings.system, provider.system), text),
-            stream=stream,
-            temperature=_first(temperature, settings.temperature, provider.temperature),
-            max_tokens=_first(max_tokens, settings.max_tokens, provider.max_tokens),
-            reasoning_effort=reasoning_effort,
-            timeout=timeout or settings.timeout,
-        )
+        plan = self.plan(question, **wishes)
+        self.warnings += plan.notes
         try:
-            reply = self._ask(request, on_event)
+            reply = self._shaped(plan, on_event)
+        except errors.BadAnswer:
+            raise  # kept and charged, but no turn: the next question must not build on it
         except (errors.CborgError, errors.Interrupted) as error:
-            reply = error.reply
+            if error.reply and plan.question.shape is None:
+                error.reply = self._join(plan, error.reply)
             raise
-        finally:
-            if reply and not once:
-                if new and reply.text:
-                    self.conversation = conversation
-                conversation.add(text, reply.text)
+        return self._join(plan, reply)
+
+    def plan(self, question: str | Question, **wishes: Any) -> Plan:
+        """What `chat` would send. Raises what can be known before anything is sent."""
+        if isinstance(question, str):
+            question = Question(question, **wishes)
+        history: tuple[Turn, ...] = ()
+        if not question.once:
+            history = self.conversation.before(question.thread, question.run, new=question.new)
+        service = self.service
+        return planning.plan(
+            question, history, self.settings, service.provider, lambda: self.model, self.catalogue
+        )
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """What the call would cost. Asks no model; the service may count the tokens."""
+        counted = self.client.count_tokens(plan.request)
+        tokens_in = counted or tokens.of_messages(plan.request.messages)
+        most = plan.request.max_tokens or (plan.model.max_output_tokens if plan.model else None)
+        prices = plan.model.prices if plan.model else None
+
+        def cost(completion: int) -> Cost:
+            return pricing.price_of(Usage(tokens_in, completion), None, prices)
+
+        return Estimate(
+            tokens_in, counted is not None, most, cost(0), cost(most) if most else pricing.UNKNOWN
+        )
+
+    def _shaped(self, plan: Plan, tell: Listener) -> Reply:
+        """The answer; where a shape was asked for, with its value, asked for twice at most."""
+        reply, shape = self._ask(plan.request, tell, plan.thread), plan.question.shape
+        if shape is None:
+            return reply
+        try:
+            return replace(reply, value=shape.parse(reply.text))
+        except errors.BadAnswer as problem:
+            if reply.finish_reason == "length":  # it would be cut again
+                problem.reply, problem.do = reply, "Allow a longer answer with --max-tokens."
+                raise errors.bare(problem) from None
+            tell(Rejected(reply, problem.what))
+            correction = Message("user", shape.correction(problem))
+        said = (*plan.request.messages, Message("assistant", reply.text), correction)
+        reply = self._ask(replace(plan.request, messages=said), tell, plan.thread)
+        try:
+            return replace(reply, value=shape.parse(reply.text))
+        except errors.BadAnswer as problem:
+            problem.reply = reply
+            raise errors.bare(problem) from None
+
+    def _join(self, plan: Plan, reply: Reply) -> Reply:
+        """The reply, with its place in the conversation."""
+        question = plan.question
+        if not question.once:
+            turn = Turn(question.message, reply, question.run, question.new)
+            reply = replace(reply, joined=self.conversation.join(question.thread, turn))
+        self.last = reply if reply.text else self.last
         return reply
 
-    def _ask(self, request: Request, tell: Listener) -> Reply:
+    def _ask(self, request: Request, tell: Listener, thread: str | None) -> Reply:
         """One request: sent, retried, heard, priced and written down, whatever happens."""
         progress = Progress(request, self.client.answer(request))
         problem: BaseException | None = None
@@ -175,7 +226,7 @@ class Session:
             progress.answer.close()
             reply = self._reply(progress, problem)
             self.last = reply if reply.text else self.last
-            if warning := self.ledger.record(reply, self.kernel):
+            if warning := self.ledger.record(reply, self.kernel, thread):
                 self.warnings.append(warning)
         if hold.pressed or isinstance(problem, KeyboardInterrupt):
             problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
@@ -244,7 +295,7 @@ class Session:
         when = [
             f"The {budget.owner}'s budget of ${budget.limit:f} is spent; it resets on"
             f" {budget.resets_at:%Y-%m-%d}."
-            for budget in self.client.budgets()
+            for budget in self.client.account().budgets
             if budget.is_spent and budget.resets_at
         ]
         return " ".join(when)
@@ -295,7 +346,3 @@ class Session:
             write_private(path, f"{stamp} {errors.without_keys(line)}\n")
 
         return write
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)

@@ -50,12 +50,15 @@ class Settings:
     llmbase: Credential
     openai: Credential
     model: str | None
+    vision_model: str | None
     max_tokens: int | None
     temperature: float | None
     system: str | None
+    context_tokens: int
     timeout: float
     max_wait: float | None
     parallel: int
+    on_prem_only: bool
     home: Path
     debug: bool
 
@@ -90,12 +93,15 @@ class Settings:
             llmbase=credential("LLMBASE"),
             openai=credential("OPENAI"),
             model=get("CBORG_MODEL", str, "lbl/cborg-chat"),
+            vision_model=get("CBORG_VISION_MODEL", str, "lbl/cborg-vision"),
             max_tokens=get("CBORG_MAX_TOKENS", _whole, "1000"),
             temperature=get("CBORG_TEMPERATURE", _temperature, "0.2"),
             system=get("CBORG_SYSTEM", str, "'Answer briefly.'"),
+            context_tokens=get("CBORG_CONTEXT_TOKENS", _whole, "32000") or 128_000,
             timeout=get("CBORG_TIMEOUT", _seconds, "600") or 600.0,
             max_wait=get("CBORG_MAX_WAIT", _seconds, "120"),
             parallel=get("CBORG_PARALLEL", _whole, "5") or 5,
+            on_prem_only=get("CBORG_ON_PREM_ONLY", _switch, "1") or False,
             home=home or platformdirs.user_data_path("cborg_magics", appauthor=False),
             debug=get("CBORG_DEBUG", _switch, "1") or False,
         )

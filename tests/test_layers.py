@@ -16,10 +16,12 @@ PACKAGE = Path(cborg_magics.__file__).parent
 LAYERS = (
     {"magics"},
     {"session", "display"},
-    {"providers", "attachments", "ledger", "retry", "pricing", "conversation", "progress"},
-    {"catalogue", "settings"},
+    {"planning"},
+    {"providers", "attachments", "conversation", "schemas"},
+    {"ledger", "retry", "pricing", "progress"},
+    {"catalogue", "settings", "tokens"},
     {"exchange"},
-    {"errors", "interrupts"},
+    {"errors", "interrupts", "harmless", "code_blocks"},
 )
 # The only files that may import a library: to swap it, one file is changed.
 DOORS = {
@@ -27,6 +29,11 @@ DOORS = {
     "tenacity": {"retry.py"},
     "sqlite3": {"ledger.py"},
     "xllamacpp": {"providers/local.py"},
+    "PIL": {"attachments/raster.py"},
+    "resvg_py": {"attachments/svg.py"},
+    "pypdfium2": {"attachments/pdf.py"},
+    "pydantic": {"schemas.py"},
+    "jsonschema": {"schemas.py"},
     "platformdirs": {"settings.py"},
     "IPython": {"magics"},
 }

@@ -22,7 +22,8 @@ class Place:
     `namespace` is the user's; `shown` the pictures that cells displayed, oldest
     first; `error` the notebook's last exception; `notebook` the path of the .ipynb,
     if it is known; `bundle` gives a value's rich representations by MIME type, as
-    the notebook would draw it. `longest_side` bounds pictures, in pixels. Where
+    the notebook would draw it. `cells` tells which In[n] a code object's file name
+    stands for. `longest_side` bounds pictures, in pixels. Where
     `fetch` is set, pictures of the web are fetched here and sent as data; no
     service is told to fetch them.
     """
@@ -32,6 +33,7 @@ class Place:
     error: BaseException | None = None
     notebook: Path | None = None
     bundle: Callable[[object], Mapping[str, object]] = _no_bundle
+    cells: Mapping[str, int] = field(default_factory=dict)
     longest_side: int = LONGEST_SIDE
     fetch: bool = False
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from cborg_magics.display import live, wording
 from cborg_magics.display.blocks import split
-from cborg_magics.display.harmless import harmless
 from cborg_magics.exchange import Asking, Event, Reasoning, Reply, Text, Waiting
+from cborg_magics.harmless import harmless
 
 BLOCK_CHARACTERS = 1500
 MOST_BLOCKS = 30  # JupyterLab hides the outputs of a cell after the fiftieth

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import TYPE_CHECKING
 
-from cborg_magics.exchange import Cost, Location, Outcome, Reply, Source, Usage, Waiting
+from cborg_magics.exchange import (
+    Attachment,
+    Cost,
+    Document,
+    Joined,
+    Location,
+    Outcome,
+    Rejected,
+    Reply,
+    Source,
+    Usage,
+    Waiting,
+)
 from cborg_magics.pricing import FREE
+
+if TYPE_CHECKING:
+    from cborg_magics.planning import Plan
+    from cborg_magics.session import Estimate
 
 DOT = " · "
 
@@ -54,7 +71,8 @@ def tokens(usage: Usage) -> str:
     about = "" if usage.counted else "about "
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     thought = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
-    return f"{about}{usage.prompt:,} tokens in{cached}, {usage.completion:,} out{thought}"
+    kept = f" ({usage.written:,} kept for the next call)" if usage.written else ""
+    return f"{about}{usage.prompt:,} tokens in{cached}{kept}, {usage.completion:,} out{thought}"
 
 
 def waiting(event: Waiting) -> str:
@@ -95,7 +113,60 @@ def badge(reply: Reply) -> list[str]:
         "nothing charged" if reply.cost == FREE and not reply.usage else cost(reply.cost),
         time,
         *([_PLACES[reply.location]] if reply.usage else []),
+        *([joined(reply.joined)] if reply.joined and reply.text else []),
     ]
+
+
+def joined(joined: Joined) -> str:
+    """
+    >>> joined(Joined("main", 3)), joined(Joined("main", 2, replaced=True, dropped=1))
+    ('turn 3 of main', 'turn 2 of main again, 1 later turn dropped (%chat --undo)')
+    """
+    if joined.turn is None:
+        return f"not in {joined.thread}: the cell's earlier answer stands there"
+    dropped = f", {count(joined.dropped, 'later turn')} dropped (%chat --undo)"
+    again = " again" if joined.replaced else ""
+    return f"turn {joined.turn} of {joined.thread}{again}{dropped if joined.dropped else ''}"
+
+
+def count(number: int, what: str) -> str:
+    """
+    >>> count(1, "turn"), count(1200, "turn")
+    ('1 turn', '1,200 turns')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def size(octets: int) -> str:
+    """
+    >>> size(830), size(23_456), size(3_200_000)
+    ('830 bytes', '23 kB', '3.2 MB')
+    """
+    if octets < 1000:
+        return f"{octets} bytes"
+    return f"{octets / 1e3:.0f} kB" if octets < 1e6 else f"{octets / 1e6:.1f} MB"
+
+
+def attachment(attachment: Attachment) -> str:
+    """
+    >>> attachment(Document("df", "a table", note="3 rows"))
+    'df · 7 bytes · 3 rows'
+    """
+    parts = [attachment.name]
+    if isinstance(attachment, Document):
+        parts.append(size(len(attachment.text.encode(errors="replace"))))
+    elif attachment.url:
+        parts.append(f"fetched by the service: {attachment.url}")
+    else:
+        if attachment.size:
+            parts.append("{:,} × {:,} px".format(*attachment.size))
+        parts.append(size(len(attachment.data)))
+    return DOT.join([*parts, *filter(None, [attachment.note])])
+
+
+def rejected(event: Rejected) -> str:
+    """Why an answer is asked for a second time."""
+    return f"Not what was asked for ({event.reason}); asking once more."
 
 
 _PLACES = {
@@ -122,3 +193,33 @@ def _ending(reply: Reply) -> list[str]:
     if reply.finish_reason in reasons:
         return [reasons[reply.finish_reason]]
     return [] if reply.text else ["no text came"]
+
+
+def plan(plan: Plan, estimate: Estimate) -> list[str]:
+    """What would be sent, and what it would cost: one fact a line."""
+    question, where = plan.question, _PLACES[plan.model.location] if plan.model else ""
+    system = [m for m in plan.request.messages if m.role == "system"]
+    along = [
+        *(["a system text"] if system else []),
+        *([f"{count(len(plan.history), 'turn')} of {question.thread}"] if plan.history else []),
+        *(each.name for each in question.attachments),
+        "the question",
+    ]
+    how = "counted by the service" if estimate.counted else "a guess at four bytes each"
+    most = f", up to {estimate.most:,} out" if estimate.most else ", no limit on the answer"
+    return [
+        f"Dry run, nothing was asked: {DOT.join(filter(None, [plan.request.model, where]))}",
+        f"It would send {', '.join(along)}.",
+        *plan.notes,
+        f"{estimate.prompt:,} tokens in ({how}){most}.",
+        _range(estimate),
+    ]
+
+
+def _range(estimate: Estimate) -> str:
+    least, most = estimate.least_cost, estimate.most_cost
+    if least.source is Source.FREE or least.dollars is None:
+        return f"Cost: {cost(least).removeprefix('cost ')}."
+    if most.dollars is None:
+        return f"Cost: {money(least.dollars)} and more, for the answer; estimated."
+    return f"Cost: {money(least.dollars)} to {money(most.dollars)}, estimated."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cborg_magics.attachments.shown import ShownPictures
+from cborg_magics.attachments.notebook import Notebook
 from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
 from cborg_magics.magics.shared import SharedSession
@@ -18,15 +18,15 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._shared = SharedSession(shell)
-        self.pictures = ShownPictures(shell)
-        magics = [magic(shell, self._shared) for magic in MAGICS]
+        self.notebook = Notebook(shell)
+        magics = [magic(shell, self._shared, self.notebook) for magic in MAGICS]
         self._names = {name for magic in magics for kind in magic.magics.values() for name in kind}
         by_name = {name: getattr(magic, name) for magic in magics for name in self._names}
-        self._matcher = completion.matcher(by_name, self._shared)
+        self._matcher = completion.matcher(by_name, self._shared, self.notebook)
         shell.register_magics(*magics)
         as_typed.install(shell)
         shell.Completer.custom_matchers.append(self._matcher)
-        self.pictures.install()
+        self.notebook.install()
 
     def remove(self) -> None:
         """Leave the shell as it was found."""
@@ -35,5 +35,5 @@ class Extension:
                 kind.pop(name, None)
         as_typed.remove(self._shell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
-        self.pictures.remove()
+        self.notebook.remove()
         self._shared.close()

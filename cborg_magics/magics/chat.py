@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import keyword
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from cborg_magics import display
+from cborg_magics import code_blocks, display
+from cborg_magics.display import wording
 from cborg_magics.errors import BadOption, Interrupted
-from cborg_magics.exchange import Reasoning, Text
+from cborg_magics.exchange import Attachment, Reply
 from cborg_magics.interrupts import holding
-from cborg_magics.magics import arguments
+from cborg_magics.magics import arguments, filling, threads
 from cborg_magics.magics.shared import SharedSession
+
+if TYPE_CHECKING:
+    from cborg_magics.attachments.notebook import Notebook
+    from cborg_magics.schemas import Shape
+    from cborg_magics.session import Session
 
 
 def _whole(text: str) -> int:
@@ -42,27 +49,63 @@ def _temperature(text: str) -> float:
     return number
 
 
+def _thread(text: str) -> str:
+    if not text.strip() or len(text.split()) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one word")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a variable's name")
+    return text
+
+
 @magics_class
 class ChatMagic(Magics):
     """The magic `chat`."""
 
-    def __init__(self, shell: Any, shared: SharedSession) -> None:
+    def __init__(self, shell: Any, shared: SharedSession, notebook: Notebook) -> None:
         super().__init__(shell)
-        self._shell, self._shared = shell, shared
+        self._shell, self._shared, self._notebook = shell, shared, notebook
 
     @no_var_expand
     @line_cell_magic
     @magic_arguments()
     @argument("-m", "--model", help="the model to ask; default CBORG_MODEL, or the service's own")
     @argument("-s", "--system", help="what the model is told before the conversation")
+    @argument(
+        "-a",
+        "--attach",
+        "-i",
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="send something along: a variable, Out[5], cell:5, last, error, a file, an address",
+    )
+    @argument("--longest-side", type=_whole, default=2048, help="of pictures, in pixels")
+    @argument("-t", "--thread", type=_thread, default="main", help="the thread of this cell")
+    @argument("--new", action="store_true", help="begin the thread anew with this question")
+    @argument("--once", action="store_true", help="stand alone: neither read nor join a thread")
+    @argument("-o", "--output", type=_variable, help="a variable for the reply")
+    @argument("--json", action="store_true", help="an answer in JSON; parsed, it is reply.value")
+    @argument("--schema", metavar="NAME", help="an answer of this type or JSON schema")
+    @argument("--code", action="store_true", help="put the answer's Python into a new cell")
+    @argument("--fill", action="store_true", help="fill in {{name}} and {{name.attribute}}")
+    @argument("--dry-run", action="store_true", help="show what would be sent, and its price")
     @argument("--temperature", type=_temperature, help="0 (always the likeliest word) to 2")
     @argument("--max-tokens", type=_whole, help="the longest answer, in tokens")
-    @argument("--timeout", type=_seconds, help="seconds to wait for the service; default 600")
     @argument("--reasoning-effort", help="low, medium or high, for models that reason")
+    @argument("--cache-prompt", action="store_true", help="keep the system text for next calls")
+    @argument("--timeout", type=_seconds, help="seconds to wait for the service; default 600")
     @argument("--no-stream", action="store_true", help="show the answer when it is whole")
-    @argument("--once", action="store_true", help="stand alone: neither use nor join the talk")
-    @argument("--new", action="store_true", help="begin a new conversation with this question")
-    @argument("--last", action="store_true", help="show the last answer again; nothing is asked")
+    @argument("--show", action="store_true", help="show a thread again; nothing is asked")
+    @argument("--last", action="store_true", help="show the last answer again")
+    @argument("--threads", action="store_true", help="list the threads")
+    @argument("--forget", action="store_true", help="drop a thread")
+    @argument("--undo", action="store_true", help="bring back what a re-run or --forget dropped")
+    @argument("--export", metavar="FILE", help="write a thread as Markdown or as a notebook")
     def chat(self, line: str, cell: str | None = None) -> None:
         """Ask a model. The text is sent as you typed it; the answer streams into the cell.
 
@@ -70,16 +113,27 @@ class ChatMagic(Magics):
 
             %chat What is the capital of France?
 
-        In a cell, with options::
+        In a cell, with options, and with things of the notebook::
 
-            %%chat -m lbl/cborg-chat --temperature 0
-            Explain \\frac{1}{2} mv^2 to a first-year student.
+            %%chat -m lbl/cborg-vision -a fig -a df
+            Does the fit in `fig` describe the data in `df`?
 
-        The conversation goes on from call to call. A badge below the answer says who
-        answered, how many tokens went in and out, what it cost and how that is known
-        (billed by the service, estimated from its prices, free, or unknown), how long
-        it took, and where your text went. Options come before the text; a text that
-        begins with a dash goes after `--`.
+        The conversation goes on from call to call. A turn belongs to its cell: run the
+        cell again, and its turn is replaced and later ones are dropped. To look at it:
+        `%chat --show`, `--threads`; to change it: `--forget`, `--undo`.
+
+        Answers as values::
+
+            %%chat -o reply --schema Planet
+            Which planet is the largest?
+
+        and then `reply.value`, `reply.text`, `reply.code`, `reply.cost`.
+
+        A badge below the answer says who answered, how many tokens went in and out,
+        what it cost and how that is known (billed by the service, estimated from its
+        prices, free, or unknown), how long it took, where your text went, and which
+        turn of which thread it is. Options come before the text; a text that begins
+        with a dash goes after `--`.
         """
         self._shared.run(self._chat, line, cell)
 
@@ -95,48 +149,85 @@ class ChatMagic(Magics):
                     "Options with spaces in their value need quotes.",
                 )
             text = cell.removesuffix("\n")
-        if args.last:
-            self._show_last(text)
+        if task := threads.task(args):
+            task(self._shell, self._shared.session(), args, text)
             return
         if not text.strip():
             raise BadOption("%chat: nothing to ask.", "Try: %chat What is a quark?")
+        self._ask(args, filling.fill(text, self._shell.user_ns) if args.fill else text)
+
+    def _ask(self, args: argparse.Namespace, text: str) -> None:
+        shape = self._shape(args)
         session = self._shared.session()
-        view = display.view_for(self._shell)
+        attachments = self._attachments(session, args)
+        wishes = {
+            "attachments": attachments,
+            "model": args.model,
+            "system": args.system,
+            "temperature": args.temperature,
+            "max_tokens": args.max_tokens,
+            "timeout": args.timeout,
+            "stream": not args.no_stream,
+            "reasoning_effort": args.reasoning_effort,
+            "thread": args.thread,
+            "run": threads.this_run(self._shell),
+            "once": args.once,
+            "new": args.new,
+            "shape": shape,
+            "cache_prompt": args.cache_prompt,
+        }
+        if attachments:
+            display.show_attached(self._shell, attachments)
+        if args.dry_run:
+            plan = session.plan(text, **wishes)
+            display.tell(self._shell, *wording.plan(plan, session.estimate(plan)))
+            return
+        reply = self._answer(session, text, wishes)
+        if args.output:
+            self._shell.user_ns[args.output] = reply
+        if args.code:
+            self._insert(reply)
+
+    def _answer(self, session: Session, text: str, wishes: dict[str, Any]) -> Reply:
+        """One question and its answer, on screen."""
+        screen = display.Screen(self._shell, "json" if wishes["shape"] else None)
         reply = None
         with holding() as hold:
             try:
-                reply = session.chat(
-                    text,
-                    model=args.model,
-                    system=args.system,
-                    temperature=args.temperature,
-                    max_tokens=args.max_tokens,
-                    timeout=args.timeout,
-                    stream=not args.no_stream,
-                    reasoning_effort=args.reasoning_effort,
-                    once=args.once,
-                    new=args.new,
-                    on_event=view.event,
-                )
+                reply = session.chat(text, on_event=screen.event, **wishes)
             except BaseException as error:
                 reply = getattr(error, "reply", None)
                 raise
             finally:
                 hold.keep()
-                view.finish(reply)
+                screen.finish(reply)
                 self._shared.tell_warnings()
         if hold.pressed:
             raise Interrupted("stopped when the answer was complete")
+        return reply
 
-    def _show_last(self, text: str) -> None:
-        """The last answer once more: after a reload, a page lacks what came while it was gone."""
-        reply = self._shared.session().last
-        if text:
-            raise BadOption("%chat --last asks nothing, so it takes no text.")
-        if reply is None:
-            raise BadOption("%chat --last: there is no answer yet in this kernel.")
-        view = display.view_for(self._shell)
-        for event in (Reasoning(reply.reasoning), Text(reply.text)):
-            if event.text:
-                view.event(event)
-        view.finish(reply)
+    def _attachments(self, session: Session, args: argparse.Namespace) -> tuple[Attachment, ...]:
+        if not args.attach:
+            return ()
+        from cborg_magics import attachments
+
+        place = self._notebook.place(args.longest_side, fetch=session.settings.on_prem_only)
+        return tuple(each for name in args.attach for each in attachments.load(name, place))
+
+    def _shape(self, args: argparse.Namespace) -> Shape | None:
+        """What the answer must be: any JSON, or what a name of the notebook stands for."""
+        if not (args.json or args.schema):
+            return None
+        from cborg_magics.schemas import Shape
+
+        if args.schema is None:
+            return Shape.json()
+        return Shape.of(filling.look_up(args.schema, self._shell.user_ns), args.schema)
+
+    def _insert(self, reply: Reply) -> None:
+        """Put the answer's Python into a new cell, never run it."""
+        python = code_blocks.python(reply.text)
+        if python:
+            self._shell.set_next_input(python, replace=False)
+        else:
+            display.tell(self._shell, "There is no Python in the answer.")

@@ -1,4 +1,4 @@
-"""What does Tab offer after a magic's name? Its options, and the service's model names."""
+"""What does Tab offer after a magic's name? Options, models, threads, what can be attached."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from cborg_magics.attachments.notebook import Notebook
 from cborg_magics.magics import arguments
 from cborg_magics.magics.shared import SharedSession
 
@@ -15,8 +16,11 @@ _MAGIC_LINE = re.compile(r"\s*%%?(?P<magic>\w+)\s(?P<rest>.*)\Z")
 CATALOGUE_SECONDS = 2.0
 
 
-def matcher(magics: dict[str, Any], shared: SharedSession) -> Callable[[Any], Any]:
-    """A matcher for IPython's completer: `magics` by name, models from `shared`."""
+def matcher(
+    magics: dict[str, Any], shared: SharedSession, notebook: Notebook
+) -> Callable[[Any], Any]:
+    """A matcher for IPython's completer: `magics` by name, models and threads from `shared`,
+    what can be attached from `notebook`."""
 
     @context_matcher(identifier="cborg_magics")
     def match(context: Any) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def matcher(magics: dict[str, Any], shared: SharedSession) -> Callable[[Any], An
             return {"completions": [], "suppress": False}
         fragment = re.split(r"[\s=]", found["rest"])[-1]
         before = found["rest"][: len(found["rest"]) - len(fragment)].replace("=", " ").split()
-        offers, kind = _offers(magic, fragment, before, shared)
+        offers, kind = _offers(magic, fragment, before, shared, notebook)
         return {
             "completions": [SimpleCompletion(text=offer, type=kind) for offer in offers],
             "matched_fragment": fragment,
@@ -40,13 +44,24 @@ def matcher(magics: dict[str, Any], shared: SharedSession) -> Callable[[Any], An
 
 
 def _offers(
-    magic: Any, fragment: str, before: list[str], shared: SharedSession
+    magic: Any, fragment: str, before: list[str], shared: SharedSession, notebook: Notebook
 ) -> tuple[list[str], str]:
-    if before and before[-1] in ("-m", "--model"):
-        return [name for name in _models(shared) if name.startswith(fragment)], "model"
+    option = before[-1] if before else ""
+    if option in ("-m", "--model"):
+        return _that_begin(fragment, _models(shared)), "model"
+    if option in ("-a", "--attach", "-i", "--image"):
+        return _that_begin(fragment, notebook.names()), "instance"
+    session = shared.peek()
+    if option in ("-t", "--thread", "--show", "--forget") and not fragment.startswith("-"):
+        names = session.conversation.names() if session else []
+        return _that_begin(fragment, names), "thread"
     if fragment.startswith("-"):
-        return [flag for flag in arguments.options(magic) if flag.startswith(fragment)], "option"
+        return _that_begin(fragment, arguments.options(magic)), "option"
     return [], ""
+
+
+def _that_begin(fragment: str, names: list[str]) -> list[str]:
+    return [name for name in names if name.startswith(fragment)]
 
 
 def _models(shared: SharedSession) -> list[str]:

@@ -58,6 +58,8 @@ class SharedSession:
             return
         except (CborgError, Interrupted) as error:
             problem = error
+        except KeyboardInterrupt:
+            problem = Interrupted("stopped")
         except Exception as error:  # noqa: BLE001 - a fault of ours
             problem = self._unexpected(error)
         raise bare(problem)

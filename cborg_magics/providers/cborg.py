@@ -29,6 +29,7 @@ CBORG = replace(
     name="cborg",
     title="CBorg",
     default_model="lbl/cborg-chat",
+    vision_model="lbl/cborg-vision",
     default_url="https://api.cborg.lbl.gov",
     credential=lambda settings: settings.cborg,
     read_models=read_models,

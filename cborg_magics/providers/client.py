@@ -7,7 +7,9 @@ openai 3 on httpx2; a broken stream is an openai error in 3 and a raw one in 2.
 
 from __future__ import annotations
 
+import base64
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -16,7 +18,17 @@ from typing import Any, cast
 
 from cborg_magics import errors
 from cborg_magics.catalogue import Model
-from cborg_magics.exchange import Budget, Reasoning, Request, Text, Usage, dollars
+from cborg_magics.exchange import (
+    Account,
+    Document,
+    Message,
+    Picture,
+    Reasoning,
+    Request,
+    Text,
+    Usage,
+    dollars,
+)
 from cborg_magics.providers import refusals
 from cborg_magics.providers.provider import Headers, Service
 
@@ -44,15 +56,29 @@ class Client:
         with self.translated(""):
             return self.service.provider.read_models(self.get)
 
-    def budgets(self) -> list[Budget]:
-        """The limits the service keeps for this key, as far as it says."""
-        return self.service.provider.read_budgets(self.get)
+    def account(self) -> Account:
+        """What the service says of this key; parts that it refuses to tell are left out."""
+        return self.service.provider.read_account(self.get)
 
     def get(self, path: str) -> Any:
         """GET one of the service's own routes, as parsed JSON. Raises the errors of `errors.py`."""
         with self.translated(""):
             quick = self.sdk.with_options(timeout=QUICK_SECONDS)
             return quick.get(self.service.root + path, cast_to=object)
+
+    def count_tokens(self, request: Request) -> int | None:
+        """How many tokens the service counts in the messages; None where it cannot say."""
+        route = self.service.provider.token_counter
+        if not route:
+            return None
+        body = {"model": request.model, "messages": [_message(m) for m in request.messages]}
+        try:
+            with self.translated(""):
+                quick = self.sdk.with_options(timeout=QUICK_SECONDS)
+                counted = quick.post(self.service.root + route, body=body, cast_to=object)
+                return int(counted["total_tokens"]) or None
+        except errors.CborgError:
+            return None  # old proxies have no such route
 
     def log(self, mark: str, what: object) -> None:
         """Note what goes over the wire, where that is wanted; else it costs nothing."""
@@ -249,7 +275,7 @@ def _body(request: Request, client: Client) -> dict[str, Any]:
 
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "messages": [_message(message) for message in request.messages],
         "stream": request.stream,
         "timeout": openai.Timeout(request.timeout, connect=min(CONNECT_SECONDS, request.timeout)),
     }
@@ -259,8 +285,39 @@ def _body(request: Request, client: Client) -> dict[str, Any]:
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
         "reasoning_effort": request.reasoning_effort,
+        "response_format": request.format,
     }
     return body | {name: value for name, value in optional.items() if value is not None}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """A message on the wire: plain text where that says it all, which every server reads."""
+    documents = [_document(d) for d in message.attachments if isinstance(d, Document)]
+    pictures = [p for p in message.attachments if isinstance(p, Picture)]
+    if not pictures and not message.cached:
+        return {"role": message.role, "content": "\n\n".join([*documents, message.content])}
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text} for text in documents]
+    for picture in pictures:
+        parts.append({"type": "text", "text": f"{picture.name}:"})
+        parts.append({"type": "image_url", "image_url": {"url": _address(picture)}})
+    parts.append({"type": "text", "text": message.content})
+    if message.cached:
+        parts[-1]["cache_control"] = {"type": "ephemeral"}
+    return {"role": message.role, "content": parts}
+
+
+def _address(picture: Picture) -> str:
+    if picture.url:
+        return picture.url
+    return f"data:{picture.type};base64,{base64.b64encode(picture.data).decode()}"
+
+
+def _document(document: Document) -> str:
+    """Text with its name, in a fence that nothing inside can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", document.text)), default=2)
+    fence = "`" * (longest + 1)
+    note = f" ({document.note})" if document.note else ""
+    return f"{document.name}{note}:\n{fence}{document.language}\n{document.text}\n{fence}"
 
 
 def _text(content: object) -> str:
@@ -277,6 +334,7 @@ def _usage(usage: Any) -> Usage:
         completion=int(usage.completion_tokens or 0),
         cached=getattr(prompt, "cached_tokens", None),
         reasoning=getattr(completion, "reasoning_tokens", None),
+        written=getattr(usage, "cache_creation_input_tokens", None),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cborg_magics.catalogue import Model, Prices
 from cborg_magics.errors import CborgError
-from cborg_magics.exchange import Budget, Location, dollars
+from cborg_magics.exchange import Account, Budget, Location, dollars
 from cborg_magics.providers.provider import Get, Headers, Provider
 
 # Prefixes of LiteLLM's own that can only mean somebody else's cloud.
@@ -38,21 +38,24 @@ def _model(row: Mapping[str, Any]) -> Model:
             prompt=dollars(info.get("input_cost_per_token")),
             completion=dollars(info.get("output_cost_per_token")),
             cached=dollars(info.get("cache_read_input_token_cost")),
+            written=dollars(info.get("cache_creation_input_token_cost")),
         ),
         max_input_tokens=_count(info.get("max_input_tokens")),
         max_output_tokens=_count(info.get("max_output_tokens")),
+        vision=_said(info.get("supports_vision")),
+        schemas=_said(info.get("supports_response_schema")),
         location=Location.CLOUD if str(underlying).startswith(CLOUDS) else Location.UNKNOWN,
     )
 
 
-def read_budgets(get: Get) -> list[Budget]:
+def read_account(get: Get) -> Account:
     """The budgets that bind this key: its own, and its user's. A key need not have a user, and
     a service in trouble may refuse either question: what it does not say is left out."""
     found = (
         _budget("key", _ask(get, "/key/info", "info")),
         _budget("user", _ask(get, "/user/info", "user_info")),
     )
-    return [budget for budget in found if budget]
+    return Account(tuple(budget for budget in found if budget))
 
 
 def _ask(get: Get, path: str, part: str) -> Mapping[str, Any]:
@@ -77,6 +80,10 @@ def _moment(text: object) -> datetime | None:
         return None
 
 
+def _said(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _count(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) and value > 0 else None
 
@@ -94,5 +101,6 @@ LITELLM = Provider(
     billed=billed,
     served=lambda headers: headers.get("x-litellm-model-name"),
     call_id=lambda headers: headers.get("x-litellm-call-id"),
-    read_budgets=read_budgets,
+    token_counter="/utils/token_counter",
+    read_account=read_account,
 )

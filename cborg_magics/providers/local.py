@@ -112,7 +112,16 @@ def _engine() -> Any:
 def read_models(get: Get) -> list[Model]:
     """The one model there is."""
     zero = dollars(0)
-    return [Model(NAME, prices=Prices(zero, zero, zero), location=Location.HERE)]
+    return [
+        Model(
+            NAME,
+            prices=Prices(zero, zero, zero, zero),
+            max_input_tokens=CONTEXT_TOKENS,
+            vision=False,
+            schemas=True,
+            location=Location.HERE,
+        )
+    ]
 
 
 def looping(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cborg_magics.catalogue import Catalogue, Model
-from cborg_magics.exchange import Budget, Location
+from cborg_magics.exchange import Account, Location
 from cborg_magics.settings import Credential, Secret, Settings
 
 Headers = Mapping[str, str]
@@ -53,6 +53,7 @@ class Provider:
     default_model: str
     credential: Callable[[Settings], Credential | None]
     read_models: Callable[[Get], list[Model]]
+    vision_model: str | None = None  # asked when pictures go along and no model is named
     default_url: str | None = None
     key_page: str | None = None
     needs_key: bool = True
@@ -64,7 +65,8 @@ class Provider:
     billed: Callable[[Headers], Decimal | None] = _nothing
     served: Callable[[Headers], str | None] = _nothing
     call_id: Callable[[Headers], str | None] = _nothing
-    read_budgets: Callable[[Get], list[Budget]] = lambda get: []
+    token_counter: str | None = None  # the route that counts the tokens of messages, for nothing
+    read_account: Callable[[Get], Account] = lambda get: Account()
     start: Callable[[Provider], Service] | None = None  # for what runs inside this process
     here: bool = False
     system: str | None = None  # defaults of a model too small to do without

@@ -94,14 +94,16 @@ class Kernel:
         self,
         code: str,
         *,
+        cell: str | None = None,
         interrupt_when: Any = None,
         person: bool = True,
         timeout: float = SECONDS,
     ) -> Run:
-        """Run a cell to its end. `interrupt_when(run)` is asked after each message;
-        when it says yes, the kernel is interrupted, once."""
+        """Run a cell to its end. `cell` is its id in the notebook, as JupyterLab sends it.
+        `interrupt_when(run)` is asked after each message; when it says yes, the kernel
+        is interrupted, once."""
         run, began = Run(), time.monotonic()
-        request = self.client.execute(code, allow_stdin=person)
+        request = self._send(code, cell, person)
         while True:
             if time.monotonic() - began > timeout:
                 raise TimeoutError(f"the cell did not end in {timeout} s: {code}\n{run.outputs}")
@@ -132,6 +134,20 @@ class Kernel:
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
+
+    def _send(self, code: str, cell: str | None, person: bool) -> str:
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": person,
+            "stop_on_error": True,
+        }
+        metadata = {"cellId": cell} if cell else {}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def _reply(self, request: str) -> dict[str, Any]:
         while True:

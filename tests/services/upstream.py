@@ -211,12 +211,13 @@ def vector(text: str, coded: bool) -> list[float] | str:
 
 
 def last_text(messages: list[dict[str, Any]]) -> str:
-    """Give the text of the last user message."""
+    """Give the question: the last text of the last user message, after what was attached."""
     users = [message for message in messages if message["role"] == "user"]
     content = users[-1]["content"] if users else ""
     if isinstance(content, str):
-        return content
-    return " ".join(part["text"] for part in content if part["type"] == "text")
+        command = content.rpartition("\n\n!")[2] if "\n\n!" in content else None
+        return f"!{command}" if command else content
+    return str([part["text"] for part in content if part["type"] == "text"][-1])
 
 
 def images(messages: list[dict[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cborg_magics.display.harmless import harmless, violations
+from cborg_magics.harmless import harmless, violations
 
 LT, DOLLAR, BACKSLASH = "&#60;", r"<span>\$</span>", "<span>&#92;</span>"
 
