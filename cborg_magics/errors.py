@@ -47,10 +47,15 @@ def without_keys(text: str, *known: str) -> str:
     >>> without_keys("Received API Key = sk-abcdefgh1234, sorry")
     'Received API Key = [key], sorry'
     """
-    for key in known:
+    return _KEYS.sub("[key]", without(text, *known))
+
+
+def without(text: str, *keys: str) -> str:
+    """`text` with these keys taken out."""
+    for key in keys:
         if key:
             text = text.replace(key, "[key]")
-    return _KEYS.sub("[key]", text)
+    return text
 
 
 class Plain(BaseException):

@@ -106,6 +106,12 @@ class Settings:
             debug=get("CBORG_DEBUG", _switch, "1") or False,
         )
 
+    @property
+    def keys(self) -> list[str]:
+        """Every key that is set: none may be seen anywhere."""
+        each = (self.cborg, self.litellm, self.llmbase, self.openai)
+        return [credential.key.reveal() for credential in each if credential.key]
+
     def changed_since(self, earlier: Settings) -> list[str]:
         """The variables whose values differ, for one line to the user."""
         names = (f.name for f in fields(self) if getattr(self, f.name) != getattr(earlier, f.name))

@@ -68,9 +68,12 @@ def load(name: str, place: Place) -> tuple[Attachment, ...]:
         found = source(name, place)
         if found is not None:
             return tuple(made for each in found for made in _made(each, place))
+    near = variable.nearest(name, place)
     raise BadAttachment(
         f"nothing here is called {name!r}.",
-        "Give a variable, Out[5], cell:5, last, error, a file, or an https:// address.",
+        f"Did you mean {near}?"
+        if near
+        else "Give a variable, Out[5], cell:5, last, error, a file, or an https:// address.",
     )
 
 
@@ -86,5 +89,7 @@ def _made(found: Found, place: Place) -> list[Attachment]:
         made = kind(found.value, found.name, place)
         if made is not None:
             return made
-    what = type(found.value).__name__
-    raise BadAttachment(f"{found.name} is of type {what}, which cannot be sent.", "Attach its text.")
+    kind_name = type(found.value).__name__
+    raise BadAttachment(
+        f"{found.name} is of type {kind_name}, which cannot be sent.", "Attach its text."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -11,8 +12,8 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from cborg_magics import code_blocks, display
 from cborg_magics.display import wording
-from cborg_magics.errors import BadOption, Interrupted
-from cborg_magics.exchange import Attachment, Reply
+from cborg_magics.errors import BadOption, Interrupted, without
+from cborg_magics.exchange import Attachment, Document, Reply
 from cborg_magics.interrupts import holding
 from cborg_magics.magics import arguments, filling, threads
 from cborg_magics.magics.shared import SharedSession
@@ -212,7 +213,8 @@ class ChatMagic(Magics):
         from cborg_magics import attachments
 
         place = self._notebook.place(args.longest_side, fetch=session.settings.on_prem_only)
-        return tuple(each for name in args.attach for each in attachments.load(name, place))
+        found = (each for name in args.attach for each in attachments.load(name, place))
+        return tuple(_without(each, session.settings.keys) for each in found)
 
     def _shape(self, args: argparse.Namespace) -> Shape | None:
         """What the answer must be: any JSON, or what a name of the notebook stands for."""
@@ -231,3 +233,10 @@ class ChatMagic(Magics):
             self._shell.set_next_input(python, replace=False)
         else:
             display.tell(self._shell, "There is no Python in the answer.")
+
+
+def _without(attachment: Attachment, keys: list[str]) -> Attachment:
+    """No key of ours goes along, whatever text it stands in."""
+    if isinstance(attachment, Document):
+        return replace(attachment, text=without(attachment.text, *keys))
+    return attachment
