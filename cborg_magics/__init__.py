@@ -15,8 +15,10 @@ _loaded: dict[int, Any] = {}  # what was added to which shell
 
 def load_ipython_extension(shell: Any) -> None:
     """Add the magics to `shell`. Asks for no key, opens no connection, imports nothing heavy."""
+    from cborg_magics import policy
     from cborg_magics.magics import Extension
 
+    policy.here()  # what is locked, before a cell has changed it
     unload_ipython_extension(shell)
     _loaded[id(shell)] = Extension(shell)
 

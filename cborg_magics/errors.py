@@ -4,6 +4,7 @@ CborgError                 everything this package raises on purpose
 ├── BadOption              a word on the magic's line is wrong
 ├── BadAttachment          what was to be attached is not there, or cannot be sent
 ├── NotAllowed             a rule of this installation forbids it
+├── CapReached             a cap on spending leaves too little; nothing was sent
 ├── BadAnswer              the answer has not the shape that was asked for; it is kept
 ├── BadSetting             an environment variable is wrong
 ├── NoKey                  a service was named, its key was not
@@ -38,7 +39,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from cborg_magics.exchange import Reply
 
-_KEYS = re.compile(r"\b(sk-|llmbase_)[\w-]{6,}|\b[0-9a-f]{64}\b|(?<=Bearer )[^\s'\"]+")
+_KEY = r"\b(sk-|llmbase_)[\w-]{6,}|(?<=Bearer )[^\s'\"]+"
+_KEYS = re.compile(rf"{_KEY}|\b[0-9a-f]{{64}}\b")
 
 
 def without_keys(text: str, *known: str) -> str:
@@ -48,6 +50,11 @@ def without_keys(text: str, *known: str) -> str:
     'Received API Key = [key], sorry'
     """
     return _KEYS.sub("[key]", without(text, *known))
+
+
+def has_key(text: str) -> bool:
+    """Does the text hold what looks like a key? Checksums, which files are full of, do not."""
+    return bool(re.search(_KEY, text)) or "PRIVATE KEY-----" in text
 
 
 def without(text: str, *keys: str) -> str:
@@ -100,6 +107,10 @@ class BadAttachment(CborgError):
 
 class NotAllowed(CborgError):
     """A rule of this installation forbids it."""
+
+
+class CapReached(CborgError):
+    """A cap on spending leaves too little; nothing was sent."""
 
 
 class BadAnswer(CborgError):

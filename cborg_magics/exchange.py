@@ -241,6 +241,7 @@ class Reply:
     call_id: str | None
     error: str | None = None
     value: Any = None
+    capped: Capped | None = None
     joined: Joined | None = None
 
     @property
@@ -271,3 +272,11 @@ class Joined:
     turn: int | None
     replaced: bool = False
     dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Capped:
+    """The answer was asked to have `tokens` at most: the cap set by `by` affords no more."""
+
+    tokens: int
+    by: str

@@ -1,4 +1,4 @@
-"""What have we spent? One row a call, on disk, append only.
+"""What have we spent? One row a call, on disk, append only; and what is held for calls under way.
 
 Holds no question, no answer and no key. The file is opened for each row and
 closed again: it works with many kernels at once, after a fork, and in a home
@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from cborg_magics.alive import Process
 from cborg_magics.exchange import Cost, Outcome, Reply, Source, Usage
 
 # Append to this tuple; never edit what has been released.
@@ -44,7 +47,20 @@ MIGRATIONS = (
     "CREATE INDEX calls_started ON calls (started)",
     "ALTER TABLE calls ADD COLUMN written_tokens INTEGER",  # kept by the service, for the next call
     "ALTER TABLE calls ADD COLUMN thread TEXT",  # NULL: it stood alone
+    """CREATE TABLE reservations (
+        id TEXT PRIMARY KEY,
+        kernel TEXT NOT NULL,
+        host TEXT NOT NULL,        -- host, pid, born: the process that holds it
+        pid INTEGER NOT NULL,
+        born TEXT NOT NULL,
+        made TEXT NOT NULL,        -- ISO 8601, UTC
+        dollars TEXT NOT NULL      -- the most that the call may cost
+    )""",
+    "ALTER TABLE calls ADD COLUMN held TEXT",  # what was held for it; NULL: there was no cap
+    "CREATE INDEX calls_kernel ON calls (kernel)",
 )
+
+FORGOTTEN = timedelta(hours=1)  # a reservation whose process cannot be asked after
 
 
 @dataclass(frozen=True)
@@ -76,29 +92,126 @@ class Total:
     unpriced: int
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What counts against a cap, in US dollars.
+
+    `certain` is what calls cost, with `estimated` as a part of it; `unknown` the most that those
+    may have cost whose price never came, `held` the most that those under way may cost.
+    """
+
+    certain: Decimal = Decimal(0)
+    estimated: Decimal = Decimal(0)
+    unknown: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+
+    @property
+    def counted(self) -> Decimal:
+        """All of it."""
+        return self.certain + self.unknown + self.held
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What one kernel has spent, and what all have this day."""
+
+    kernel: Spent
+    day: Spent
+
+
+@dataclass
+class Booking:
+    """One call's place among the reservations. `held`: there may be something at it."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    held: bool = False
+
+
+class Priced(Protocol):
+    """Whatever knows what it costs."""
+
+    @property
+    def dollars(self) -> Decimal: ...
+
+
+_P = TypeVar("_P", bound=Priced)
+
+
 class Ledger:
     """The ledger in the directory `home`, made on the first write, readable by its owner only."""
 
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
-        self._unsaved: list[tuple[Reply, str, str | None]] = []
+        self._unsaved: list[tuple[Reply, str, str | None, str]] = []
         self._lock = threading.Lock()  # SQLite keeps kernels apart; this, a kernel's threads
 
-    def record(self, reply: Reply, kernel: str, thread: str | None = None) -> str | None:
-        """Write one row: a call of `kernel`, in `thread` of its conversation.
+    @contextmanager
+    def booking(self) -> Iterator[Booking]:
+        """A place to hold something for one call; what no row has settled is let go at the end."""
+        made = Booking()
+        try:
+            yield made
+        finally:
+            if made.held:
+                with suppress(OSError), self._writing() as db:  # else when this process ends
+                    db.execute("DELETE FROM reservations WHERE id = ?", [made.id])
+
+    def reserve(
+        self, booking: Booking, kernel: str, day: datetime, decide: Callable[[Spending], _P]
+    ) -> _P:
+        """Hold what `decide` makes of the spending so far; `day` is when today began.
+
+        Nobody else can hold or write anything in between, on this machine. Raises what
+        `decide` raises, and `OSError` if the ledger cannot be written.
+        """
+        me, now = Process.this(), datetime.now(timezone.utc)
+        with self._writing() as db:
+            _let_go(db, now)
+            decided = decide(_spending(db, kernel, day))
+            booking.held, held = True, f"{decided.dollars:f}"
+            db.execute(
+                "INSERT INTO reservations (id, dollars, kernel, host, pid, born, made)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [booking.id, held, kernel, me.host, me.pid, me.born, now.isoformat()],
+            )
+        return decided
+
+    def spending(self, kernel: str, day: datetime) -> Spending:
+        """What has been spent and is held now. Raises `OSError` if that cannot be read."""
+        with self._writing() as db:
+            _let_go(db, datetime.now(timezone.utc))
+            return _spending(db, kernel, day)
+
+    def record(
+        self,
+        reply: Reply,
+        kernel: str,
+        thread: str | None = None,
+        booking: Booking | None = None,
+    ) -> str | None:
+        """Write one row: a call of `kernel`, in `thread` of its conversation. What was held
+        for it under `booking` is let go in the same moment.
 
         Never raises: a full disk must not cost the answer.
-        Returns None, or one line saying that the row waits in memory for the next try.
+        Returns None, or one line saying that the row waits in memory for the next try; what
+        was held stays held until then.
         """
+        number = booking.id if booking else ""
         with self._lock:
-            self._unsaved.append((reply, kernel, thread))
-            try:
-                with closing(self._open()) as db, db:
-                    db.executemany(_INSERT, [_values(*item) for item in self._unsaved])
-            except (sqlite3.Error, OSError) as problem:
-                return f"this call is not in the ledger yet ({self.path}: {problem})"
-            self._unsaved.clear()
-            return None
+            self._unsaved.append((reply, kernel, thread, number))
+        if booking:
+            booking.held = False
+        try:
+            with self._writing() as db:
+                waiting = tuple(self._unsaved)
+                for each in waiting:
+                    db.execute(_INSERT, _values(*each))
+                    db.execute("DELETE FROM reservations WHERE id = ?", [each[-1]])
+                db.commit()
+                del self._unsaved[: len(waiting)]
+        except OSError as problem:
+            return f"this call is not in the ledger yet ({problem})"
+        return None
 
     def rows(self, kernel: str | None = None) -> list[Row]:
         """Every call, oldest first, or those of one kernel."""
@@ -107,6 +220,16 @@ class Ledger:
         where, values = ("WHERE kernel = ?", [kernel]) if kernel else ("", [])
         with closing(self._open()) as db:
             return [_row(found) for found in db.execute(f"{_SELECT} {where} ORDER BY id", values)]
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that nobody else can write beside. Raises `OSError`."""
+        try:
+            with self._lock, closing(self._open()) as db, db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+        except sqlite3.Error as problem:
+            raise OSError(f"{self.path}: {problem}") from None
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -147,16 +270,55 @@ def _migrate(db: sqlite3.Connection) -> None:
     db.commit()
 
 
+def _let_go(db: sqlite3.Connection, now: datetime) -> None:
+    """Drop the reservations of processes that have ended, or that cannot be asked after."""
+    found = db.execute("SELECT id, host, pid, born, made FROM reservations").fetchall()
+    for number, host, pid, born, made in found:
+        ended = Process(host, pid, born).ended
+        if now - datetime.fromisoformat(made) > FORGOTTEN if ended is None else ended:
+            db.execute("DELETE FROM reservations WHERE id = ?", [number])
+
+
+def _spending(db: sqlite3.Connection, kernel: str, day: datetime) -> Spending:
+    calls = "SELECT dollars, source, held FROM calls WHERE"
+    held = db.execute("SELECT kernel, dollars FROM reservations").fetchall()
+    # Whatever is held counts today: a call that goes on over midnight may be booked on either day.
+    return Spending(
+        _spent(
+            db.execute(f"{calls} kernel = ?", [kernel]),
+            [dollars for whose, dollars in held if whose == kernel],
+        ),
+        _spent(
+            db.execute(f"{calls} started >= ?", [day.isoformat()]),
+            [dollars for _, dollars in held],
+        ),
+    )
+
+
+def _spent(calls: Iterable[tuple[str | None, str, str | None]], held: list[str]) -> Spent:
+    certain = estimated = unknown = Decimal(0)
+    for dollars, source, most in calls:
+        if dollars is None:
+            unknown += Decimal(most or 0)
+        else:
+            certain += Decimal(dollars)
+            estimated += Decimal(dollars) if source == Source.ESTIMATED.value else 0
+    return Spent(certain, estimated, unknown, sum(map(Decimal, held), Decimal(0)))
+
+
 _COLUMNS = (
     "kernel, started, seconds, provider, host, model, served, outcome, error, prompt_tokens,"
     " cached_tokens, completion_tokens, reasoning_tokens, counted, dollars, source, call_id,"
     " written_tokens, thread"
 )
-_INSERT = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"  # noqa: S608 - constants
+_INSERT = (
+    f"INSERT INTO calls ({_COLUMNS}, held) VALUES ({', '.join('?' * 19)},"  # noqa: S608 - constants
+    " (SELECT dollars FROM reservations WHERE id = ?))"
+)
 _SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - constants
 
 
-def _values(reply: Reply, kernel: str, thread: str | None) -> tuple[object, ...]:
+def _values(reply: Reply, kernel: str, thread: str | None, booking: str) -> tuple[object, ...]:
     usage = reply.usage
     return (
         kernel,
@@ -178,6 +340,7 @@ def _values(reply: Reply, kernel: str, thread: str | None) -> tuple[object, ...]
         reply.call_id,
         usage and usage.written,
         thread,
+        booking,
     )
 
 

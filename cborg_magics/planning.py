@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from cborg_magics import tokens
+from cborg_magics import policy, tokens
 from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.conversation import MAIN, Run, Turn
-from cborg_magics.errors import BadAttachment, NotAllowed
-from cborg_magics.exchange import Attachment, Location, Message, Picture, Request
+from cborg_magics.errors import BadAttachment
+from cborg_magics.exchange import Attachment, Message, Picture, Request
 from cborg_magics.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Question:
 
     `thread` and `run` say where in the conversation it stands; `once` neither reads
     nor writes it, `new` begins the thread anew. `shape` is what the answer must be;
-    `cache_prompt` asks the service to keep the system text for the next call.
-    Times in seconds.
+    `cache_prompt` asks the service to keep the system text for the next call; `yes` sets
+    aside the caps that are not locked. Times in seconds.
     """
 
     text: str
@@ -51,6 +51,7 @@ class Question:
     new: bool = False
     shape: Shape | None = None
     cache_prompt: bool = False
+    yes: bool = False
 
     @property
     def message(self) -> Message:
@@ -138,19 +139,14 @@ def _check(
     catalogue: Catalogue | None,
 ) -> None:
     """Refuse what can be known to be wrong before anything is sent."""
-    if settings.on_prem_only and provider.location(model) not in (
-        Location.ON_PREMISES,
-        Location.HERE,
-    ):
-        raise NotAllowed(
-            f"{name} is not proved to run on-premises, and nothing may leave (CBORG_ON_PREM_ONLY).",
-            "Name a model that is: %models tells.",
-        )
+    policy.check(name, provider.location(model), settings)
     if _pictures(question.message) and model and model.vision is False:
         able = [each.name for each in catalogue.models if each.vision] if catalogue else []
         names = list(dict.fromkeys(able))[:3]
         hint = f"Take one that can: -m {' or -m '.join(names)}." if names else ""
-        raise BadAttachment(f"{name} cannot see pictures, its service says.", hint)
+        if provider.here:
+            hint = "Set a key, and a model that can will answer."
+        raise BadAttachment(f"{name} cannot see pictures.", hint)
 
 
 def _system(
@@ -159,8 +155,8 @@ def _system(
     """What the model is told first: the person's words, and the form that is wanted."""
     words = _first(question.system, settings.system, provider.system)
     told = [words] if words else []
-    # `json_object` has no schema, and is refused unless the word JSON is in the messages.
-    if question.shape and (question.shape.schema is None or not _obeys(model)):
+    # A service that is asked for `json_object` refuses unless the messages speak of JSON.
+    if question.shape and not (question.shape.held and _obeys(model)):
         told.append(question.shape.instruction())
     names = f"{model.underlying} {model.name}" if model else question.model or ""
     # Others than Anthropic keep what they can by themselves, and may refuse the mark.

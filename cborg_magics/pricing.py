@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from cborg_magics.catalogue import Prices
 from cborg_magics.exchange import Cost, Source, Usage
@@ -39,3 +39,17 @@ def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None)
         + usage.completion * prices.completion
     )
     return Cost(dollars.normalize(), Source.ESTIMATED)
+
+
+def money(dollars: Decimal) -> str:
+    """Three digits that mean something below a dollar, cents above.
+
+    >>> [money(Decimal(figure)) for figure in ("0.00067849", "0.1", "12.345", "0")]
+    ['$0.000678', '$0.100', '$12.35', '$0']
+    """
+    if not dollars:
+        return "$0"
+    if dollars >= 1:
+        return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    rounded = Context(prec=3, rounding=ROUND_HALF_UP).create_decimal(dollars)
+    return f"${rounded.quantize(Decimal(1).scaleb(rounded.adjusted() - 2)):f}"

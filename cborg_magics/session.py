@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 
-from cborg_magics import errors, planning, pricing, providers, retry, tokens
+from cborg_magics import errors, planning, policy, pricing, providers, retry, tokens
+from cborg_magics.caps import Caps
 from cborg_magics.catalogue import Catalogue, FetchedCatalogue
 from cborg_magics.conversation import Conversation, Turn
 from cborg_magics.exchange import (
     Asking,
+    Capped,
     Cost,
     Event,
     Listener,
@@ -27,13 +30,14 @@ from cborg_magics.exchange import (
     Usage,
 )
 from cborg_magics.interrupts import Hold, holding
-from cborg_magics.ledger import Ledger
+from cborg_magics.ledger import Booking, Ledger
 from cborg_magics.planning import Plan, Question
 from cborg_magics.progress import Progress, error_name
 from cborg_magics.providers.client import Client
 from cborg_magics.providers.provider import Service
 from cborg_magics.settings import Settings, write_private
 
+KERNEL = uuid.uuid4().hex  # this process in the ledger, whatever is loaded again in it
 PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the first time
 
 
@@ -63,9 +67,10 @@ class Session:
     def __init__(self, settings: Settings, *, person: bool = True) -> None:
         self.settings = settings
         self.person = person
-        self.kernel = uuid.uuid4().hex
+        self.kernel = KERNEL
         self.conversation = Conversation()
         self.ledger = Ledger(settings.home)
+        self.caps = Caps(settings, self.ledger, self.kernel)
         self.last: Reply | None = None  # the newest answer, also one that nobody saw
         self.warnings: list[str] = []  # one line each, for whoever shows them
         self._client: Client | None = None
@@ -74,8 +79,12 @@ class Session:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Session:
-        """A session as the environment says. Raises `BadSetting`; no key is needed yet."""
-        return cls(Settings.read(environ))
+        """A session as the environment says, and the administrator's policy. Raises
+        `BadSetting`; no key is needed yet."""
+        rules = policy.here()
+        session = cls(Settings.read(environ, rules))
+        session.warnings += [*rules.notes, *rules.ignored(environ)]
+        return session
 
     # -- what it is connected to -----------------------------------------------------------
 
@@ -116,8 +125,14 @@ class Session:
         if settings.home != self.settings.home:
             self.ledger = Ledger(settings.home)
         self.settings = settings
+        self.caps.adopt(settings, self.ledger)
         self._gate = threading.BoundedSemaphore(settings.parallel)
         self._catalogue = FetchedCatalogue(self._read_catalogue)
+
+    def cap(self, dollars: Decimal | None) -> None:
+        """Cap this kernel's spending, in US dollars, in the place of CBORG_BUDGET; None: as
+        that says. What an administrator has locked stays in force beside it."""
+        self.caps.own = dollars
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -183,7 +198,7 @@ class Session:
 
     def _shaped(self, plan: Plan, tell: Listener) -> Reply:
         """The answer; where a shape was asked for, with its value, asked for twice at most."""
-        reply, shape = self._ask(plan.request, tell, plan.thread), plan.question.shape
+        reply, shape = self._ask(plan, tell), plan.question.shape
         if shape is None:
             return reply
         try:
@@ -195,7 +210,7 @@ class Session:
             tell(Rejected(reply, problem.what))
             correction = Message("user", shape.correction(problem))
         said = (*plan.request.messages, Message("assistant", reply.text), correction)
-        reply = self._ask(replace(plan.request, messages=said), tell, plan.thread)
+        reply = self._ask(replace(plan, request=replace(plan.request, messages=said)), tell)
         try:
             return replace(reply, value=shape.parse(reply.text))
         except errors.BadAnswer as problem:
@@ -211,11 +226,12 @@ class Session:
         self.last = reply if reply.text else self.last
         return reply
 
-    def _ask(self, request: Request, tell: Listener, thread: str | None) -> Reply:
-        """One request: sent, retried, heard, priced and written down, whatever happens."""
-        progress = Progress(request, self.client.answer(request))
+    def _ask(self, plan: Plan, tell: Listener) -> Reply:
+        """One request: weighed, sent, retried, heard, priced and written down, whatever happens."""
         problem: BaseException | None = None
-        with holding() as hold:
+        with holding() as hold, self.ledger.booking() as booking:
+            request, capped = self._afforded(plan, booking)
+            progress = Progress(request, self.client.answer(request))
             try:
                 try:
                     self._listen(progress, tell, hold)
@@ -224,16 +240,32 @@ class Session:
             except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
                 problem = error
             progress.answer.close()
-            reply = self._reply(progress, problem)
+            reply = replace(self._reply(progress, problem), capped=capped)
             self.last = reply if reply.text else self.last
-            if warning := self.ledger.record(reply, self.kernel, thread):
+            if warning := self.ledger.record(reply, self.kernel, plan.thread, booking):
                 self.warnings.append(warning)
+            self.warnings += self.caps.warnings()
         if hold.pressed or isinstance(problem, KeyboardInterrupt):
             problem = errors.Interrupted("the answer was stopped" if reply.text else "stopped")
         if problem is None:
             return reply
         problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
         raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
+
+    def _afforded(self, plan: Plan, booking: Booking) -> tuple[Request, Capped | None]:
+        """The request as the caps allow it, its worst case held. Raises `CapReached`."""
+        if not self.caps.in_force:
+            return plan.request, None
+        question, request = plan.question, plan.request
+        known = self.catalogue(planning.CATALOGUE_SECONDS)
+        return self.caps.afford(
+            booking,
+            request,
+            plan.model or self.service.provider.model_in(known, request.model),
+            lambda: self.client.count_tokens(request),
+            asked=question.max_tokens is not None,
+            yes=question.yes,
+        )
 
     def _listen(self, progress: Progress, tell: Listener, hold: Hold) -> None:
         """Open the answer, with retries, and hear it to its end."""

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from cborg_magics.errors import BadSetting
+from cborg_magics.exchange import dollars
+from cborg_magics.policy import LIST, NONE, Policy
 
 _T = TypeVar("_T")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -42,7 +45,10 @@ class Credential:
 
 @dataclass(frozen=True)
 class Settings:
-    """The environment's wishes. None means not said. Times in seconds, money in US dollars."""
+    """The environment's wishes. None means not said. Times in seconds, money in US dollars.
+
+    `locked` are the variables that an administrator has locked.
+    """
 
     provider: str | None
     cborg: Credential
@@ -59,26 +65,38 @@ class Settings:
     max_wait: float | None
     parallel: int
     on_prem_only: bool
+    allowed_models: tuple[str, ...]
+    budget: Decimal | None
+    budget_day: Decimal | None
+    locked: frozenset[str]
     home: Path
     debug: bool
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Settings:
-        """The settings in `environ`; `BadSetting` names the first variable that is malformed."""
+    def read(cls, environ: Mapping[str, str], policy: Policy = NONE) -> Settings:
+        """The settings in `environ`, but for what `policy` has locked.
+
+        `BadSetting` names the first variable that is malformed.
+        """
+        if policy.problem:
+            raise BadSetting(f"the policy of this machine: {policy.problem}.", _ASK)
+        environ = policy.over(environ)
+        known = {"CBORG_API_KEY_FILE"}
 
         def get(name: str, parse: Callable[[str], _T], example: str) -> _T | None:
+            known.add(name)
             text = environ.get(name, "").strip()
             if not text:
                 return None
             try:
                 return parse(text)
             except ValueError as problem:
-                raise BadSetting(
-                    f"{name} is {problem}.", f"For example: {name}={example}"
-                ) from None
+                do = _ASK if name in policy.values else f"For example: {name}={example}"
+                raise BadSetting(f"{name} is {problem}.", do) from None
 
         def credential(prefix: str) -> Credential:
             base = f"{prefix}_BASE_URL"
+            known.add(f"{prefix}_API_KEY")
             return Credential(
                 key=_key(environ, prefix),
                 base_url=get(base, _address, "https://api.example.org"),
@@ -86,7 +104,7 @@ class Settings:
             )
 
         home = get("CBORG_HOME", lambda text: Path(text).expanduser(), "~/.cborg")
-        return cls(
+        settings = cls(
             provider=get("CBORG_PROVIDER", str.lower, "cborg"),
             cborg=credential("CBORG"),
             litellm=credential("LITELLM"),
@@ -102,9 +120,18 @@ class Settings:
             max_wait=get("CBORG_MAX_WAIT", _seconds, "120"),
             parallel=get("CBORG_PARALLEL", _whole, "5") or 5,
             on_prem_only=get("CBORG_ON_PREM_ONLY", _switch, "1") or False,
+            allowed_models=get("CBORG_ALLOWED_MODELS", _patterns, "lbl/*,gpt-5") or (),
+            budget=get("CBORG_BUDGET", _money, "0.50"),
+            budget_day=get("CBORG_BUDGET_DAY", _money, "2.00"),
+            locked=frozenset(policy.values),
             home=home or platformdirs.user_data_path("cborg_magics", appauthor=False),
             debug=get("CBORG_DEBUG", _switch, "1") or False,
         )
+        if unknown := sorted(settings.locked - known):  # a slip there must not open what it closes
+            raise BadSetting(
+                f"the policy of this machine locks {unknown[0]}, which is unknown.", _ASK
+            )
+        return settings
 
     @property
     def keys(self) -> list[str]:
@@ -124,6 +151,9 @@ VARIABLE = {
     "llmbase": "the LLMBASE key or address",
     "openai": "the OPENAI key or address",
 }
+
+
+_ASK = f"Your administrator can mend it: /etc/cborg_magics/policy.env, or {LIST}."
 
 
 def _key(environ: Mapping[str, str], prefix: str) -> Secret | None:
@@ -160,6 +190,20 @@ def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{text!r}, not a whole number above 0")
     return int(text)
+
+
+def _money(text: str) -> Decimal:
+    figure = dollars(text.removeprefix("$"))
+    if figure is None:
+        raise ValueError(f"{text!r}, not an amount of dollars")
+    return figure
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(filter(None, map(str.strip, text.split(","))))
+    if not patterns:
+        raise ValueError(f"{text!r}, which names no model")
+    return patterns
 
 
 def _seconds(text: str) -> float:

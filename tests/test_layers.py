@@ -17,11 +17,12 @@ LAYERS = (
     {"magics"},
     {"session", "display"},
     {"planning"},
-    {"providers", "attachments", "conversation", "schemas"},
-    {"ledger", "retry", "pricing", "progress"},
+    {"providers", "attachments", "caps", "conversation", "schemas"},
+    {"catalogue_file", "ledger", "retry", "pricing", "progress"},
     {"catalogue", "settings", "tokens"},
+    {"policy"},
     {"exchange"},
-    {"errors", "interrupts", "harmless", "code_blocks"},
+    {"alive", "errors", "interrupts", "harmless", "code_blocks"},
 )
 # The only files that may import a library: to swap it, one file is changed.
 DOORS = {

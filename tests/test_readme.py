@@ -39,6 +39,7 @@ def test_every_magic_is_in_the_table(shell: Any) -> None:
 def test_every_variable_is_in_the_table_and_no_other() -> None:
     settings = (Path(cborg_magics.__file__).parent / "settings.py").read_text(encoding="utf-8")
     read = set(re.findall(r'get\(\s*"(CBORG_\w+)"', settings)) | {"CBORG_API_KEY_FILE"}
+    read |= {"CBORG_LOCKED"}
     for prefix in ("CBORG", "LITELLM", "LLMBASE", "OPENAI"):
         read |= {f"{prefix}_API_KEY", f"{prefix}_BASE_URL"}
     told = set(VARIABLE.findall(rows("### Environment variables")))

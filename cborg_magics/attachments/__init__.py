@@ -69,8 +69,9 @@ def load(name: str, place: Place) -> tuple[Attachment, ...]:
         if found is not None:
             return tuple(made for each in found for made in _made(each, place))
     near = variable.nearest(name, place)
+    short = name if len(name) < 100 else f"{name[:97]}..."
     raise BadAttachment(
-        f"nothing here is called {name!r}.",
+        f"nothing here is called {short!r}.",
         f"Did you mean {near}?"
         if near
         else "Give a variable, Out[5], cell:5, last, error, a file, or an https:// address.",

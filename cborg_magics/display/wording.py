@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING
 
 from cborg_magics.exchange import (
     Attachment,
+    Capped,
     Cost,
     Document,
     Joined,
@@ -18,7 +18,7 @@ from cborg_magics.exchange import (
     Usage,
     Waiting,
 )
-from cborg_magics.pricing import FREE
+from cborg_magics.pricing import FREE, money
 
 if TYPE_CHECKING:
     from cborg_magics.planning import Plan
@@ -27,22 +27,9 @@ if TYPE_CHECKING:
 DOT = " · "
 
 
-def money(dollars: Decimal) -> str:
-    """Three digits that mean something below a dollar, cents above.
-
-    >>> [money(Decimal(figure)) for figure in ("0.00067849", "0.1", "12.345", "0")]
-    ['$0.000678', '$0.100', '$12.35', '$0']
-    """
-    if not dollars:
-        return "$0"
-    if dollars >= 1:
-        return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
-    rounded = Context(prec=3, rounding=ROUND_HALF_UP).create_decimal(dollars)
-    return f"${rounded.quantize(Decimal(1).scaleb(rounded.adjusted() - 2)):f}"
-
-
 def cost(cost: Cost) -> str:
     """
+    >>> from decimal import Decimal
     >>> cost(Cost(Decimal("0.0012"), Source.ESTIMATED)), cost(Cost(None, Source.UNKNOWN))
     ('$0.00120 estimated', 'cost unknown')
     """
@@ -109,12 +96,21 @@ def badge(reply: Reply) -> list[str]:
     return [
         model(reply.model, reply.served),
         *_ending(reply),
+        *([capped(reply.capped)] if reply.capped else []),
         *([tokens(reply.usage)] if reply.usage else []),
         "nothing charged" if reply.cost == FREE and not reply.usage else cost(reply.cost),
         time,
         *([_PLACES[reply.location]] if reply.usage else []),
         *([joined(reply.joined)] if reply.joined and reply.text else []),
     ]
+
+
+def capped(capped: Capped) -> str:
+    """
+    >>> capped(Capped(1200, "CBORG_BUDGET_DAY"))
+    'at most 1,200 tokens, by CBORG_BUDGET_DAY'
+    """
+    return f"at most {capped.tokens:,} tokens, by {capped.by}"
 
 
 def joined(joined: Joined) -> str:
@@ -156,7 +152,7 @@ def attachment(attachment: Attachment) -> str:
     if isinstance(attachment, Document):
         parts.append(size(len(attachment.text.encode(errors="replace"))))
     elif attachment.url:
-        parts.append(f"fetched by the service: {attachment.url}")
+        parts.append("fetched by the service")
     else:
         if attachment.size:
             parts.append("{:,} × {:,} px".format(*attachment.size))
@@ -166,7 +162,7 @@ def attachment(attachment: Attachment) -> str:
 
 def rejected(event: Rejected) -> str:
     """Why an answer is asked for a second time."""
-    return f"Not what was asked for ({event.reason}); asking once more."
+    return f"{event.reason}; asking once more"
 
 
 _PLACES = {

@@ -99,6 +99,7 @@ class ChatMagic(Magics):
     @argument("--max-tokens", type=_whole, help="the longest answer, in tokens")
     @argument("--reasoning-effort", help="low, medium or high, for models that reason")
     @argument("--cache-prompt", action="store_true", help="keep the system text for next calls")
+    @argument("--yes", action="store_true", help="ask even beyond a cap of your own")
     @argument("--timeout", type=_seconds, help="seconds to wait for the service; default 600")
     @argument("--no-stream", action="store_true", help="show the answer when it is whole")
     @argument("--show", action="store_true", help="show a thread again; nothing is asked")
@@ -176,6 +177,7 @@ class ChatMagic(Magics):
             "new": args.new,
             "shape": shape,
             "cache_prompt": args.cache_prompt,
+            "yes": args.yes,
         }
         if attachments:
             display.show_attached(self._shell, attachments)

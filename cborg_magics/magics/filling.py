@@ -1,60 +1,80 @@
-r"""How does the value of a variable get into a text? By `{{name}}`, and only with --fill.
-
-Everything else that has braces stays as it is: `{x}`, `{{1+1}}`, LaTeX, JSON, Jinja's `{% %}`.
-"""
+"""How does a variable get into a text? With --fill: `{{name}}` and `{{name.attribute}}`, once."""
 
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
+import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 from cborg_magics.errors import BadOption
 
-_FIELD = re.compile(r"\{\{\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*\}\}")
+_PLACE = re.compile(r"\{\{[ \t]*([^{}\s]+)[ \t]*\}\}")
+# IPython's own names in a notebook's namespace: nobody means them.
+_PRIVATE = {"In", "Out", "exit", "get_ipython", "open", "quit"}
 
 
-def fill(text: str, namespace: Mapping[str, object]) -> str:
-    """`text` with the values of `{{name}}` and `{{name.attribute}}` in it, as `str` gives them.
+def fill(text: str, namespace: Mapping[str, Any]) -> str:
+    """`text` with each `{{name}}` replaced by the value's `str`. Other braces stay as they are,
+    and so do those that a value brings along. Raises `BadOption`.
 
-    One pass: braces in a value are never filled in. Raises `BadOption`.
-
-    >>> fill("{{n}} of {n}, {{n + 1}}", {"n": 3})
-    '3 of {n}, {{n + 1}}'
+    >>> fill("{{n}} of {n}, {{1+1}}", {"n": "{{n}}"})
+    '{{n}} of {n}, {{1+1}}'
     """
-    return _FIELD.sub(lambda found: _said(found[1], namespace), text)
+    return _PLACE.sub(lambda place: _filled(place, namespace), text)
 
 
-def look_up(path: str, namespace: Mapping[str, object]) -> object:
-    """The value of `name` or `name.attribute`. Raises `BadOption`, naming the nearest name."""
-    name, *attributes = path.split(".")
-    if name not in namespace:
-        names = [n for n in namespace if not n.startswith("_") and n not in ("In", "Out")]
-        raise BadOption(f"there is no variable {name!r}.", _nearest(name, names))
-    value = namespace[name]
+def look_up(name: str, namespace: Mapping[str, Any]) -> Any:
+    """What a name, or a name with attributes, stands for in the notebook. Raises `BadOption`."""
+    if not _is_name(name):
+        raise BadOption(f"{name!r} is no name.", "Give it one in a cell, and use that.")
+    first, *attributes = unicodedata.normalize("NFKC", name).split(".")
+    if first not in namespace:
+        raise BadOption(f"There is no variable {first!r}.", _nearest(first, namespace))
+    value, so_far = namespace[first], first
     for attribute in attributes:
         try:
             value = getattr(value, attribute)
         except AttributeError:
-            near = _nearest(attribute, [n for n in dir(value) if not n.startswith("_")])
-            raise BadOption(f"{path}: there is no {attribute!r}.", near) from None
-        except Exception as problem:  # noqa: BLE001 - a property may do anything
-            raise BadOption(f"{path} cannot be had: {_reason(problem)}.") from None
+            raise BadOption(
+                f"{so_far} has no attribute {attribute!r}.", _nearest(attribute, _names_of(value))
+            ) from None
+        except Exception as problem:  # noqa: BLE001 - a property runs any code of its author's
+            raise BadOption(f"{so_far}.{attribute} cannot be read: {_reason(problem)}") from None
+        so_far = f"{so_far}.{attribute}"
     return value
 
 
-def _said(path: str, namespace: Mapping[str, object]) -> str:
-    value = look_up(path, namespace)
+def _filled(place: re.Match[str], namespace: Mapping[str, Any]) -> str:
+    name = place[1]
+    if not _is_name(name):
+        return place[0]
+    value = look_up(name, namespace)
     try:
         return str(value)
-    except Exception as problem:  # noqa: BLE001 - a value's own text may fail in any way
-        raise BadOption(f"{path} has no text: {_reason(problem)}.") from None
+    except Exception as problem:  # noqa: BLE001 - __str__ runs any code of its author's
+        raise BadOption(f"{name} cannot be written as text: {_reason(problem)}") from None
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]}?" if near else ""
+def _is_name(text: str) -> bool:
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
+
+
+def _nearest(name: str, names: Mapping[str, Any] | list[str]) -> str:
+    """Did you mean ...? The first hit in any case counts as near."""
+    known = {n.casefold(): n for n in names if not n.startswith("_") and n not in _PRIVATE}
+    near = difflib.get_close_matches(name.casefold(), known, n=1)
+    return f"Did you mean {known[near[0]]}?" if near else ""
+
+
+def _names_of(value: object) -> list[str]:
+    try:
+        return dir(value)
+    except Exception:  # noqa: BLE001 - __dir__ runs any code of its author's
+        return []
 
 
 def _reason(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    return " ".join(f"{type(problem).__name__}: {problem}".split())[:160]

@@ -24,14 +24,21 @@ class SharedSession:
         self._shell = shell
         self._session: Session | None = None
         self._noticed: object = None
+        self._told: set[str] = set()
 
     def session(self) -> Session:
         """The session for the environment as it is now. Raises `BadSetting` or `NoKey`."""
         # Imported at the first magic: loading the extension must stay cheap.
+        from cborg_magics import policy
         from cborg_magics.session import Session
         from cborg_magics.settings import Settings
 
-        settings = Settings.read(os.environ)
+        rules = policy.here()
+        settings = Settings.read(os.environ, rules)
+        for line in (*rules.notes, *rules.ignored(os.environ)):
+            if line not in self._told:
+                self._told.add(line)
+                display.tell(self._shell, line)
         if self._session is None:
             self._session = Session(settings)
         elif settings != self._session.settings:

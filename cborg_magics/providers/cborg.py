@@ -13,14 +13,18 @@ LOCAL_ADDRESS = "https://api-local.cborg.lbl.gov"
 
 
 def read_models(get: Get) -> list[Model]:
-    """LiteLLM's list, and where CBorg's own servers show: only the vLLM ones are proof.
-    A name that begins with lbl/ is none, nor is a price of 0 (both were seen on cloud models)."""
-    return [_placed(model) for model in litellm.read_models(get)]
+    """LiteLLM's list, and what CBorg says elsewhere of its own models."""
+    return [_known(model) for model in litellm.read_models(get)]
 
 
-def _placed(model: Model) -> Model:
+def _known(model: Model) -> Model:
+    # Only the vLLM servers are proof of CBorg's own. A name that begins with lbl/ is none, nor is
+    # a price of 0: both were seen on cloud models.
     if (model.underlying or "").startswith("hosted_vllm/"):
-        return replace(model, location=Location.ON_PREMISES)
+        model = replace(model, location=Location.ON_PREMISES)
+    # Its list of models: lbl/cborg-* add a system prompt. The same names exist without lbl/.
+    if model.name.removeprefix("lbl/").startswith("cborg-"):
+        model = replace(model, system=True)
     return model
 
 

@@ -329,12 +329,15 @@ def _text(content: object) -> str:
 def _usage(usage: Any) -> Usage:
     prompt = getattr(usage, "prompt_tokens_details", None)
     completion = getattr(usage, "completion_tokens_details", None)
+    written = getattr(usage, "cache_creation_input_tokens", None)
+    said = (getattr(prompt, f"cache_{word}_tokens", None) for word in ("creation", "write"))
+    left_out = written or 0 if all(each is None for each in said) else 0  # by LiteLLM 1.74
     return Usage(
-        prompt=int(usage.prompt_tokens or 0),
+        prompt=int(usage.prompt_tokens or 0) + left_out,
         completion=int(usage.completion_tokens or 0),
         cached=getattr(prompt, "cached_tokens", None),
         reasoning=getattr(completion, "reasoning_tokens", None),
-        written=getattr(usage, "cache_creation_input_tokens", None),
+        written=written,
     )
 
 

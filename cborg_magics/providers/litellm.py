@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
-from cborg_magics.catalogue import Model, Prices
-from cborg_magics.errors import CborgError
+from cborg_magics import errors
+from cborg_magics.catalogue import Kind, Model, Prices, kind_of
 from cborg_magics.exchange import Account, Budget, Location, dollars
+from cborg_magics.providers import rows
 from cborg_magics.providers.provider import Get, Headers, Provider
 
 # Prefixes of LiteLLM's own that can only mean somebody else's cloud.
 CLOUDS = ("anthropic/", "azure/", "azure_ai/", "bedrock/", "gemini/", "mistral/", "vertex_ai/")
+# The list of prices is refused for a passing reason: names alone would take the place of more.
+PASSING = (errors.Busy, errors.Unavailable, errors.BudgetSpent)
 
 
 def billed(headers: Headers) -> Decimal | None:
@@ -22,55 +26,99 @@ def billed(headers: Headers) -> Decimal | None:
     return dollars(headers.get("x-litellm-response-cost"))
 
 
+def fallback(headers: Headers) -> str | None:
+    """LiteLLM counts the models that it tried in vain, and gives no reason."""
+    tried = headers.get("x-litellm-attempted-fallbacks", "0")
+    return "" if tried.isdecimal() and int(tried) else None
+
+
 def read_models(get: Get) -> list[Model]:
-    """The models of /model/info; several deployments of one name come as several models."""
-    rows = get("/model/info")["data"]
-    return [_model(row) for row in rows if isinstance(row, Mapping) and row.get("model_name")]
+    """The models of /model/info; several deployments of one name come as several models.
+
+    Where that route is not for users, the list of names that every server has must do.
+    """
+    try:
+        found = rows.of(get("/model/info"), "model_name")
+    except errors.Refused as refusal:
+        if isinstance(refusal, PASSING):
+            raise
+        return [_named(row) for row in rows.of(get("/v1/models"), "id")]
+    return [_model(row) for row in found]
 
 
 def _model(row: Mapping[str, Any]) -> Model:
-    info = row.get("model_info") or {}
-    underlying = (row.get("litellm_params") or {}).get("model")
+    info, behind = rows.part(row, "model_info"), rows.part(row, "litellm_params")
+    name, underlying = str(row["model_name"]), rows.text(behind.get("model"))
+    kind = kind_of(info.get("mode"), name, underlying)
+    completion = dollars(info.get("output_cost_per_token"))
+    if kind is Kind.EMBEDDING and completion is None:
+        completion = dollars(0)  # it writes nothing
     return Model(
-        name=str(row["model_name"]),
-        underlying=underlying,
+        name,
+        kind,
+        underlying,
         prices=Prices(
             prompt=dollars(info.get("input_cost_per_token")),
-            completion=dollars(info.get("output_cost_per_token")),
+            completion=completion,
             cached=dollars(info.get("cache_read_input_token_cost")),
             written=dollars(info.get("cache_creation_input_token_cost")),
         ),
-        max_input_tokens=_count(info.get("max_input_tokens")),
-        max_output_tokens=_count(info.get("max_output_tokens")),
-        vision=_said(info.get("supports_vision")),
-        schemas=_said(info.get("supports_response_schema")),
+        max_input_tokens=rows.count(info.get("max_input_tokens")),
+        max_output_tokens=rows.count(info.get("max_output_tokens")),
+        vision=rows.said(info.get("supports_vision")),
+        tools=rows.said(info.get("supports_function_calling")),
+        reasoning=rows.said(info.get("supports_reasoning")),
+        caching=rows.said(info.get("supports_prompt_caching")),
+        schemas=rows.said(info.get("supports_response_schema")),
+        vector_size=rows.count(info.get("output_vector_size")),
         location=Location.CLOUD if str(underlying).startswith(CLOUDS) else Location.UNKNOWN,
     )
 
 
-def read_account(get: Get) -> Account:
-    """The budgets that bind this key: its own, and its user's. A key need not have a user, and
-    a service in trouble may refuse either question: what it does not say is left out."""
-    found = (
-        _budget("key", _ask(get, "/key/info", "info")),
-        _budget("user", _ask(get, "/user/info", "user_info")),
+def _named(row: Mapping[str, Any]) -> Model:
+    """A model of /v1/models; since 1.106 it says more than the name."""
+    return Model(
+        str(row["id"]),
+        kind_of(row.get("mode"), row["id"]),
+        max_input_tokens=rows.count(row.get("max_input_tokens")),
+        max_output_tokens=rows.count(row.get("max_output_tokens")),
     )
-    return Account(tuple(budget for budget in found if budget))
+
+
+def read_account(get: Get) -> Account:
+    """What binds this key: its own budget, its user's, its team's; and when it ends.
+
+    A key need not have a user or a team, may be made for models alone, and a user over
+    the budget is refused even this by old releases: what is not told is left out.
+    """
+    key: Mapping[str, Any] = {}
+    budgets: list[Budget | None] = []
+    try:
+        key = _ask(get, "/key/info", "info")
+        budgets.append(_budget("key", key))
+        budgets.append(_budget("user", _ask(get, "/user/info", "user_info")))
+        if team := rows.text(key.get("team_id")):
+            path = f"/team/info?team_id={quote(team, safe='')}"
+            budgets.append(_budget("team", _ask(get, path, "team_info")))
+    except errors.CborgError:
+        pass  # it cannot be reached: the other questions would only wait as long
+    told = tuple(budget for budget in budgets if budget)
+    return Account(told, expires_at=_moment(key.get("expires")))
 
 
 def _ask(get: Get, path: str, part: str) -> Mapping[str, Any]:
     try:
-        found = get(path)[part]
-    except (CborgError, LookupError, TypeError):
+        return rows.part(get(path), part)
+    except errors.Refused:
         return {}
-    return found if isinstance(found, Mapping) else {}
 
 
 def _budget(owner: str, info: Mapping[str, Any]) -> Budget | None:
-    spent, limit = dollars(info.get("spend")), dollars(info.get("max_budget"))
-    if spent is None or limit is None:
+    spent = dollars(info.get("spend"))
+    if spent is None:
         return None
-    return Budget(owner, spent, limit, _moment(info.get("budget_reset_at")))
+    limit, reset = dollars(info.get("max_budget")), _moment(info.get("budget_reset_at"))
+    return Budget(owner, spent, limit, reset)
 
 
 def _moment(text: object) -> datetime | None:
@@ -78,14 +126,6 @@ def _moment(text: object) -> datetime | None:
         return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:
         return None
-
-
-def _said(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _count(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and value > 0 else None
 
 
 LITELLM = Provider(
@@ -101,6 +141,7 @@ LITELLM = Provider(
     billed=billed,
     served=lambda headers: headers.get("x-litellm-model-name"),
     call_id=lambda headers: headers.get("x-litellm-call-id"),
+    fallback=fallback,
     token_counter="/utils/token_counter",
     read_account=read_account,
 )

@@ -118,7 +118,10 @@ def read_models(get: Get) -> list[Model]:
             prices=Prices(zero, zero, zero, zero),
             max_input_tokens=CONTEXT_TOKENS,
             vision=False,
+            tools=False,
+            reasoning=False,
             schemas=True,
+            json_mode=True,
             location=Location.HERE,
         )
     ]
@@ -142,6 +145,7 @@ LOCAL = Provider(
     needs_key=False,
     start=start,
     here=True,
+    embeds=False,
     # Without these it repeats one phrase of French for minutes.
     system="You are a helpful assistant. Answer in English.",
     temperature=0.0,

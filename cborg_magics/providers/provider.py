@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cborg_magics.catalogue import Catalogue, Model
-from cborg_magics.exchange import Account, Location
+from cborg_magics.exchange import Account, Location, Request
 from cborg_magics.settings import Credential, Secret, Settings
 
 Headers = Mapping[str, str]
@@ -44,6 +44,10 @@ def _nothing(headers: Headers) -> None:
     return None
 
 
+def _anything(request: Request, model: Model | None) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Provider:
     """One kind of service. Times of no interest here; text is for people."""
@@ -65,6 +69,12 @@ class Provider:
     billed: Callable[[Headers], Decimal | None] = _nothing
     served: Callable[[Headers], str | None] = _nothing
     call_id: Callable[[Headers], str | None] = _nothing
+    # why another model answered than was asked ("": no reason given); None: it was the one asked
+    fallback: Callable[[Headers], str | None] = _nothing
+    # raises a CborgError that names what `model` lacks for a request, where that is known
+    check: Callable[[Request, Model | None], None] = _anything
+    embeds: bool = True  # has it embeddings at all?
+    cache_keys: bool = False  # does it read `prompt_cache_key`, to find an earlier prompt again?
     token_counter: str | None = None  # the route that counts the tokens of messages, for nothing
     read_account: Callable[[Get], Account] = lambda get: Account()
     start: Callable[[Provider], Service] | None = None  # for what runs inside this process
@@ -88,6 +98,11 @@ class Provider:
         if catalogue is None:
             return None
         return next(iter(catalogue.models), None) if self.here else catalogue.find(name)
+
+    def longest_answer(self, model: Model | None) -> int | None:
+        """How many tokens to allow where nobody has said: what the model can write, at most."""
+        most = model.max_output_tokens if model else None
+        return min(self.max_tokens, most) if self.max_tokens and most else self.max_tokens
 
     def location(self, model: Model | None) -> Location:
         """Where a call to `model` sends its data."""

@@ -1,10 +1,15 @@
-"""What do the tests of front ends share? One real JupyterLab, and a browser to look at it."""
+"""What do the tests of front ends share? One real JupyterLab, and a browser to look at it.
+
+Screenshots go to a temporary folder, or to the one that CBORG_TEST_PICTURES names.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,3 +37,12 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jup
     root = tmp_path_factory.mktemp("notebooks")
     with JupyterLab(root, chromium, home=tmp_path_factory.mktemp("home")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the screenshots go."""
+    named = os.environ.get("CBORG_TEST_PICTURES")
+    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,11 +1,7 @@
-"""What does a person see in JupyterLab, while an answer comes, afterwards, and another day?
-
-The pictures go to a temporary folder, or to the one that CBORG_TEST_PICTURES names.
-"""
+"""What does a person see in JupyterLab, while an answer comes, afterwards, and another day?"""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -47,15 +43,6 @@ CONTRAST = """() => {
         return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
     });
 }"""
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the screenshots go."""
-    named = os.environ.get("CBORG_TEST_PICTURES")
-    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from decimal import Context, Decimal
 from typing import Any
 
 import pytest
 
 from cborg_magics import errors
-from cborg_magics.exchange import Location, Outcome, Source, Text
+from cborg_magics.catalogue import Catalogue, Kind, Prices
+from cborg_magics.exchange import Account, Location, Outcome, Source, Text
 from cborg_magics.ledger import total
+from cborg_magics.providers.litellm import LITELLM
 from cborg_magics.session import Session
 from cborg_magics.settings import Settings
+from tests.services.answers import Answer, json_answer, refusal
+from tests.services.faults import FaultServer
 from tests.services.proxy import Proxy
 
 FIFTEEN = Context(prec=15)
@@ -124,6 +129,124 @@ def test_what_answered_and_where_is_said_as_far_as_it_is_known(connect: Connect)
     assert session.catalogue() is not None
 
 
+# -- the account ---------------------------------------------------------------------------
+
+
+def test_every_budget_that_binds_a_key_is_told(connect: Connect, database_proxy: Proxy) -> None:
+    team = database_proxy.new_team(max_budget=5, budget_duration="30d")
+    user = database_proxy.new_user(max_budget=2, budget_duration="7d")
+    key = database_proxy.new_key(user_id=user, team_id=team, max_budget=1, duration="30d")
+    account = connect(key).client.account()
+    limits = {budget.owner: budget.limit for budget in account.budgets}
+    assert limits == {"key": 1, "user": 2, "team": 5}
+    assert [budget.spent for budget in account.budgets] == [0, 0, 0]
+    assert [budget.resets_at is not None for budget in account.budgets] == [False, True, True]
+    assert account.expires_at is not None
+    assert 29 <= (account.expires_at - datetime.now(timezone.utc)).days <= 30
+
+
+@pytest.mark.parametrize(
+    ("owners", "told"), [((), ["key"]), (("user",), ["key", "user"]), (("team",), ["key", "team"])]
+)
+def test_a_key_need_have_neither_user_nor_team_nor_limit(
+    connect: Connect, database_proxy: Proxy, owners: tuple[str, ...], told: list[str]
+) -> None:
+    makers = {"user": database_proxy.new_user, "team": database_proxy.new_team}
+    key = database_proxy.new_key(**{f"{owner}_id": makers[owner]() for owner in owners})
+    account = connect(key).client.account()
+    assert [budget.owner for budget in account.budgets] == told
+    assert {budget.limit for budget in account.budgets} == {None}
+    assert account.expires_at is None
+
+
+def test_what_was_spent_is_told_without_a_limit(connect: Connect, database_proxy: Proxy) -> None:
+    key = database_proxy.new_key(team_id=database_proxy.new_team())
+    session = connect(key)
+    session.chat("!tokens 50", once=True)
+    database_proxy.wait_for_spend(key)
+    budgets = {budget.owner: budget for budget in session.client.account().budgets}
+    assert budgets["key"].spent > 0
+    assert not budgets["key"].is_spent
+
+
+def test_a_key_that_may_not_ask_has_an_account_without_news(
+    connect: Connect, database_proxy: Proxy
+) -> None:
+    blocked = database_proxy.new_key()
+    database_proxy.block_key(blocked)
+    for key in (blocked, database_proxy.new_key(duration="1s"), "sk-wrong-0123456789abcdef"):
+        session = connect(key)
+        time.sleep(1.5)
+        assert session.client.account() == Account()
+    for_models_alone = connect(database_proxy.new_key(key_type="llm_api"))
+    assert for_models_alone.client.account() == Account()
+    assert for_models_alone.chat("hi").text == "You said: hi"
+
+
+# -- the list of models --------------------------------------------------------------------
+
+
+def test_what_the_list_says_of_a_model(connect: Connect) -> None:
+    models = Catalogue(tuple(connect().client.models()))
+    sonnet, vectors = models.find(PRICED), models.find("nomic-embed-text")
+    assert sonnet is not None
+    assert vectors is not None
+    assert sonnet.prices == Prices(*map(Decimal, ("3e-6", "15e-6", "3e-7", "3.75e-6")))
+    assert (sonnet.max_input_tokens, sonnet.max_output_tokens) == (200_000, 64_000)
+    assert (sonnet.vision, sonnet.caching, sonnet.system) == (True, True, None)
+    assert (vectors.kind, vectors.vector_size) == (Kind.EMBEDDING, 8)
+    free, unpriced = models.find("lbl/cborg-chat"), models.find("test/unpriced")
+    assert free is not None
+    assert unpriced is not None
+    assert (free.tools, free.vision, free.prices.free) == (True, False, True)
+    assert unpriced.prices == Prices()
+
+
+def test_a_key_sees_the_models_that_it_may_use(connect: Connect) -> None:
+    models = connect(models=["lbl/cborg-chat"]).client.models()
+    assert [model.name for model in models] == ["lbl/cborg-chat"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_where_prices_are_not_for_users_the_names_must_do(
+    service: FaultServer, session: Session, database_proxy: Proxy, status: int
+) -> None:
+    service.always("/model/info", refusal(status, "auth_error", "Only for admins."))
+    service.always("/v1/models", json_answer(database_proxy.call("/v1/models")[2]))
+    models = Catalogue(tuple(session.client.models()))
+    sonnet, vectors = models.find(PRICED), models.find("nomic-embed-text")
+    assert sonnet is not None
+    assert vectors is not None
+    assert sonnet.max_input_tokens == 200_000
+    assert sonnet.prices == Prices()
+    assert vectors.kind is Kind.EMBEDDING
+    assert session.chat("hi", model=PRICED).cost.source is Source.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(503, "internal_server_error", "later"),
+        refusal(429, "throttling_error", "slowly"),
+        refusal(422, "budget_exceeded", "spent"),
+    ],
+    ids=["away", "busy", "over budget"],
+)
+def test_names_alone_do_not_take_the_place_of_prices_that_are_away(
+    service: FaultServer, session: Session, answer: Answer
+) -> None:
+    service.always("/model/info", answer)
+    service.always("/v1/models", json_answer({"data": [{"id": "a"}]}))
+    with pytest.raises(errors.Refused):
+        session.client.models()
+
+
+def test_that_another_model_answered_is_known() -> None:
+    assert LITELLM.fallback({"x-litellm-attempted-fallbacks": "1"}) == ""
+    assert LITELLM.fallback({"x-litellm-attempted-fallbacks": "0"}) is None
+    assert LITELLM.fallback({}) is None
+
+
 # -- refusals ------------------------------------------------------------------------------
 
 
@@ -191,8 +314,10 @@ def test_a_spent_budget(connect: Connect, database_proxy: Proxy, owner: str) -> 
             break
         time.sleep(0.3)
     assert "budget" in words.lower()
-    if owner != "team":
-        assert f"The {owner}'s budget of $0.000001 is spent; it resets on 20" in words
+    assert f"The {owner}'s budget of $0.000001 is spent; it resets on 20" in words
+    (spent,) = [each for each in session.client.account().budgets if each.is_spent]
+    assert spent.owner == owner
+    assert spent.spent > 0
 
 
 def test_too_many_requests_are_waited_for(connect: Connect) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from cborg_magics import Session, errors
+from cborg_magics.catalogue import Catalogue, Kind, Prices
 from cborg_magics.exchange import Source
-from tests.services.answers import Answer
+from tests.services.answers import Answer, refusal
 from tests.services.faults import FaultServer
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -105,3 +108,43 @@ def test_a_refusal_is_told_for_what_it_is(
         session.chat("hi", model="no/such")
     assert type(caught.value) is kind
     assert "Key Hash" not in str(caught.value) or "[key]" in str(caught.value)
+
+
+def test_the_list_of_models(release: str, service: FaultServer, session: Session) -> None:
+    models = Catalogue(tuple(session.client.models()))
+    sonnet, vectors = models.find(PRICED), models.find("nomic-embed-text")
+    assert sonnet is not None
+    assert vectors is not None
+    assert sonnet.prices == Prices(*map(Decimal, ("3e-6", "15e-6", "3e-7", "3.75e-6")))
+    assert (sonnet.vision, sonnet.caching, sonnet.max_output_tokens) == (True, True, 64_000)
+    assert (vectors.kind, vectors.vector_size) == (Kind.EMBEDDING, 8)
+
+
+def test_where_prices_are_not_for_users_the_names_must_do(
+    release: str, service: FaultServer, session: Session
+) -> None:
+    service.always("/model/info", refusal(403, "auth_error", "Only for admins."))
+    service.always("/v1/models", recorded(release, "models"))
+    models = Catalogue(tuple(session.client.models()))
+    assert models.only(Kind.EMBEDDING).names() == ["nomic-embed-text"], "its name says so"
+    assert PRICED in models.only(Kind.CHAT).names()
+
+
+def test_the_account(release: str, service: FaultServer, session: Session) -> None:
+    service.always("/key/info", recorded(release, "key-info"))
+    service.always("/user/info", recorded(release, "user-info"))
+    key, user = session.client.account().budgets
+    assert (key.owner, str(key.limit), key.is_spent) == ("key", "0.5", False)
+    assert (user.owner, user.limit) == ("user", 1)
+    assert (str(key.spent), str(user.spent)) == ("0.000072", "0.000204")
+    assert user.resets_at == datetime(2026, 12, 1, tzinfo=timezone.utc)
+
+
+def test_a_user_over_the_budget_may_not_even_ask_for_it(
+    release: str, service: FaultServer, session: Session
+) -> None:
+    service.always("/key/info", recorded(release, "budget-key-keyinfo"))
+    service.always("/user/info", recorded(release, "budget-user-userinfo"))
+    (key,) = session.client.account().budgets
+    assert (key.owner, str(key.spent), str(key.limit)) == ("key", "0.000132", "0.0001")
+    assert key.is_spent
