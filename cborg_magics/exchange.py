@@ -11,7 +11,6 @@ from typing import Any
 
 from cborg_magics import code_blocks
 from cborg_magics.code_blocks import Block
-from cborg_magics.harmless import harmless
 
 
 @dataclass(frozen=True)
@@ -256,6 +255,8 @@ class Reply:
 
     def _repr_markdown_(self) -> str:
         """The answer, made harmless, where the reply is a cell's last value."""
+        from cborg_magics.harmless import harmless  # many patterns to compile
+
         return harmless(self.text)
 
 

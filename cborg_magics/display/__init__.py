@@ -6,9 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cborg_magics.display import wording
-from cborg_magics.exchange import Reasoning, Rejected, Text
-
+# Imported where they are used: every kernel of a hub loads this file, few ask at once.
 if TYPE_CHECKING:
     from cborg_magics.exchange import Attachment, Event, Reply
 
@@ -46,42 +44,13 @@ def view_for(shell: Any) -> View:
 
 def show_reply(shell: Any, reply: Reply) -> None:
     """A finished answer once more."""
+    from cborg_magics.exchange import Reasoning, Text
+
     view = view_for(shell)
     for event in (Reasoning(reply.reasoning), Text(reply.text)):
         if event.text:
             view.event(event)
     view.finish(reply)
-
-
-class Screen:
-    """All of one `%%chat`: a view for each call, for an answer may be asked for twice.
-
-    `fence` is the language that the whole answer is in; it is shown as such.
-    """
-
-    def __init__(self, shell: Any, fence: str | None = None) -> None:
-        self._shell, self._view = shell, view_for(shell)
-        self._fence = fence if is_notebook(shell) else None
-        self._fenced = False
-
-    def event(self, event: Event) -> None:
-        if isinstance(event, Rejected):
-            self.finish(event.reply)
-            tell(self._shell, wording.rejected(event))
-            self._view, self._fenced = view_for(self._shell), False
-        elif isinstance(event, Text) and self._fence and not self._fenced:
-            self._fenced = True
-            open_fence = "" if event.text.lstrip().startswith("`") else f"```{self._fence}\n"
-            self._view.event(Text(open_fence + event.text))
-            self._fenced = bool(open_fence)
-            self._fence = self._fence if open_fence else None
-        else:
-            self._view.event(event)
-
-    def finish(self, reply: Reply | None) -> None:
-        if self._fenced:
-            self._view.event(Text("\n```"))
-        self._view.finish(reply)
 
 
 def tell(shell: Any, *lines: str) -> None:
@@ -102,4 +71,6 @@ def show_attached(shell: Any, attachments: Sequence[Attachment]) -> None:
 
         shell.display_pub.publish(attached(attachments))
     else:
+        from cborg_magics.display import wording
+
         tell(shell, *(f"attached {wording.attachment(each)}" for each in attachments))

@@ -38,6 +38,7 @@ def _show_in_notebook(shell: Any, thread: str, turns: Sequence[Turn]) -> None:
     html, plain = "", ""
     for number, turn in enumerate(turns, 1):
         question = turn.question
+        html += f"<div style='{_APART}'></div>" if html else ""
         html += quiet(f"{thread}, turn {number}") + row(question.attachments)
         html += f"<div style='{_QUESTION}'>{escape(question.content)}</div>"
         plain += f"{thread}, turn {number}\n{question.content}"
@@ -52,6 +53,9 @@ _QUESTION = (
     "white-space:pre-wrap;border-left:3px solid var(--jp-border-color1,#999);"
     "padding-left:8px;margin:4px 0"
 )
+
+
+_APART = "margin-top:20px"
 
 
 def export(path: Path, thread: str, turns: Sequence[Turn]) -> list[Path]:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from cborg_magics import code_blocks, display
-from cborg_magics.display import wording
+from cborg_magics import display
 from cborg_magics.errors import BadOption, Interrupted, without
-from cborg_magics.exchange import Attachment, Document, Reply
 from cborg_magics.interrupts import holding
 from cborg_magics.magics import arguments, filling, threads
 from cborg_magics.magics.shared import SharedSession
 
 if TYPE_CHECKING:
     from cborg_magics.attachments.notebook import Notebook
+    from cborg_magics.exchange import Attachment, Reply
     from cborg_magics.schemas import Shape
     from cborg_magics.session import Session
 
@@ -183,6 +182,8 @@ class ChatMagic(Magics):
             display.show_attached(self._shell, attachments)
         if args.dry_run:
             plan = session.plan(text, **wishes)
+            from cborg_magics.display import wording
+
             display.tell(self._shell, *wording.plan(plan, session.estimate(plan)))
             return
         reply = self._answer(session, text, wishes)
@@ -193,7 +194,9 @@ class ChatMagic(Magics):
 
     def _answer(self, session: Session, text: str, wishes: dict[str, Any]) -> Reply:
         """One question and its answer, on screen."""
-        screen = display.Screen(self._shell, "json" if wishes["shape"] else None)
+        from cborg_magics.display.screen import Screen
+
+        screen = Screen(self._shell, "json" if wishes["shape"] else None)
         reply = None
         with holding() as hold:
             try:
@@ -212,10 +215,10 @@ class ChatMagic(Magics):
     def _attachments(self, session: Session, args: argparse.Namespace) -> tuple[Attachment, ...]:
         if not args.attach:
             return ()
-        from cborg_magics import attachments
+        from cborg_magics.attachments import attach
 
         place = self._notebook.place(args.longest_side, fetch=session.settings.on_prem_only)
-        found = (each for name in args.attach for each in attachments.load(name, place))
+        found = (each for name in args.attach for each in attach.load(name, place))
         return tuple(_without(each, session.settings.keys) for each in found)
 
     def _shape(self, args: argparse.Namespace) -> Shape | None:
@@ -230,6 +233,8 @@ class ChatMagic(Magics):
 
     def _insert(self, reply: Reply) -> None:
         """Put the answer's Python into a new cell, never run it."""
+        from cborg_magics import code_blocks
+
         python = code_blocks.python(reply.text)
         if python:
             self._shell.set_next_input(python, replace=False)
@@ -239,6 +244,8 @@ class ChatMagic(Magics):
 
 def _without(attachment: Attachment, keys: list[str]) -> Attachment:
     """No key of ours goes along, whatever text it stands in."""
+    from cborg_magics.exchange import Document
+
     if isinstance(attachment, Document):
         return replace(attachment, text=without(attachment.text, *keys))
     return attachment

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cborg_magics import display
-from cborg_magics.display import wording
 from cborg_magics.errors import BadOption
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def _show(shell: Any, session: Session, args: argparse.Namespace, text: str) -> 
 
 
 def _threads(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
+    from cborg_magics.display import wording
+
     _no_text("--threads", text)
     lines = []
     for name in session.conversation.names():
@@ -57,6 +58,8 @@ def _threads(shell: Any, session: Session, args: argparse.Namespace, text: str) 
 
 
 def _forget(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
+    from cborg_magics.display import wording
+
     thread = _named(args, text)
     _turns(session, thread)
     gone = session.conversation.forget(thread)
@@ -65,6 +68,8 @@ def _forget(shell: Any, session: Session, args: argparse.Namespace, text: str) -
 
 
 def _undo(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
+    from cborg_magics.display import wording
+
     _no_text("--undo", text)
     undone = session.conversation.undo()
     if undone is None:
@@ -75,7 +80,7 @@ def _undo(shell: Any, session: Session, args: argparse.Namespace, text: str) -> 
 
 
 def _export(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
-    from cborg_magics.display import transcript
+    from cborg_magics.display import transcript, wording
 
     thread = _named(args, text)
     turns = _turns(session, thread)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cborg_magics.attachments import load
 from cborg_magics.attachments.addresses import is_public
+from cborg_magics.attachments.attach import load
 from cborg_magics.attachments.fetch import MOST_BYTES, MOST_REDIRECTS, fetch
 from cborg_magics.attachments.place import Place
 from cborg_magics.errors import BadAttachment

@@ -18,7 +18,7 @@ from IPython import display
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cborg_magics.attachments import load, of
+from cborg_magics.attachments.attach import load, of
 from cborg_magics.attachments.kinds import file
 from cborg_magics.attachments.place import Place
 from cborg_magics.errors import BadAttachment

@@ -17,7 +17,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import cborg_magics
-from cborg_magics.attachments import load
+from cborg_magics.attachments.attach import load
 from cborg_magics.errors import BadAttachment
 from cborg_magics.exchange import Document, Picture
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cborg_magics.attachments import contents, load, of, pdf
+from cborg_magics.attachments import contents, pdf
+from cborg_magics.attachments.attach import load, of
 from cborg_magics.attachments.place import Place
 from cborg_magics.errors import BadAttachment
 from cborg_magics.exchange import Attachment, Document, Picture
@@ -297,7 +298,7 @@ def test_without_the_extra_it_says_what_to_install(name: str, folder: Path) -> N
         "import importlib.util\n"
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda n: None if n == 'resvg_py' else found(n)\n"
-        "from cborg_magics.attachments import Place, load\n"
+        "from cborg_magics.attachments.attach import Place, load\n"
         "from cborg_magics.errors import BadAttachment\n"
         "try: load(sys.argv[1], Place())\n"
         "except BadAttachment as error: print(error)\n"

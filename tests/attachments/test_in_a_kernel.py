@@ -13,7 +13,7 @@ from tests.front_ends.kernel import Kernel, clean_environment, kernel
 
 LISTEN = """
 import cborg_magics, json
-from cborg_magics.attachments import load
+from cborg_magics.attachments.attach import load
 notebook = cborg_magics._loaded[id(get_ipython())].notebook
 def attached(name):
     try:

@@ -19,7 +19,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cborg_magics.attachments import of, raster
+from cborg_magics.attachments import raster
+from cborg_magics.attachments.attach import of
 from cborg_magics.attachments.place import Place
 from cborg_magics.errors import BadAttachment
 from cborg_magics.exchange import Document, Picture
@@ -533,7 +534,7 @@ def test_a_thumbnail_is_no_larger_than_the_picture() -> None:
 def test_nothing_is_imported_for_what_is_no_picture() -> None:
     program = (
         "import sys\n"
-        "from cborg_magics.attachments import of\n"
+        "from cborg_magics.attachments.attach import of\n"
         "of({'a': 1}, 'x'), of('text', 'x'), of(len, 'x') if 0 else None\n"
         "heavy = {'PIL', 'numpy', 'matplotlib', 'plotly', 'altair', 'pandas', 'resvg_py',"
         " 'pypdfium2', 'ssl', 'subprocess'} & set(sys.modules)\n"

@@ -67,7 +67,7 @@ def _each(value: Any, name: str, place: Place) -> list[Attachment] | None:
     if not value or any(_plain(item) is not _UNKNOWN for _, item in items):
         return None
     # Imported here: the table of kinds, which holds this one, is above.
-    from cborg_magics.attachments import of
+    from cborg_magics.attachments.attach import of
 
     made: list[Attachment] = []
     for key, item in value.items() if isinstance(value, _DICTS) else enumerate(value):
