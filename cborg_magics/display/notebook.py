@@ -202,7 +202,7 @@ def thoughts(text: str, *, is_open: bool) -> dict[str, Any]:
     style = f"{QUIET};white-space:pre-wrap;max-height:16em;overflow:auto;margin:0 0 0.5em 1em"
     html = (
         f"<details{' open' if is_open else ''}><summary style='{QUIET}'>Reasoning</summary>"
-        f"<div style='{style}'>{escape(text)}</div></details>"
+        f"<div style='{style}'>{literal(text)}</div></details>"
     )
     return {"text/html": html, "text/plain": f"Reasoning: {text}"}
 
@@ -215,4 +215,9 @@ def badge(reply: Reply) -> dict[str, Any]:
 
 def quiet(words: str) -> str:
     """A line of small print in the theme's own colours."""
-    return f"<div role='note' style='{QUIET}'>{escape(words)}</div>"
+    return f"<div role='note' style='{QUIET}'>{literal(words)}</div>"
+
+
+def literal(text: str) -> str:
+    """Text as HTML that says just that. Two dollars in one piece would be taken for a formula."""
+    return escape(text).replace("$", "<span>$</span>")

@@ -13,7 +13,7 @@ from typing import Any
 
 from cborg_magics.attachments import raster
 from cborg_magics.display import wording
-from cborg_magics.display.notebook import QUIET
+from cborg_magics.display.notebook import QUIET, literal
 from cborg_magics.exchange import Attachment, Picture
 
 _ROW = "display:flex;flex-wrap:wrap;gap:4px 16px;align-items:flex-end;margin:0 0 4px 0"
@@ -35,7 +35,7 @@ def row(attachments: Sequence[Attachment]) -> str:
 
 
 def _figure(attachment: Attachment) -> str:
-    words = escape(wording.attachment(attachment))
+    words = literal(wording.attachment(attachment))
     image = ""
     if isinstance(attachment, Picture) and attachment.data:
         data, kind = raster.thumbnail(attachment)

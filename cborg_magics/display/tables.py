@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from cborg_magics.display.notebook import QUIET
+from cborg_magics.display.notebook import QUIET, literal
 
 _CELL = "padding:2px 12px 2px 0;vertical-align:baseline;background:none"
 _LINE = "border-bottom:1px solid var(--jp-border-color2,#bbb)"
@@ -27,7 +26,7 @@ def html(columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str 
         "<tr>" + "".join(_cell("td", *each) for each in zip(columns, row, strict=True)) + "</tr>"
         for row in rows
     )
-    title = f"<caption style='{QUIET};text-align:left'>{escape(caption)}</caption>"
+    title = f"<caption style='{QUIET};text-align:left'>{literal(caption)}</caption>"
     return (
         f"<table style='{QUIET};border-collapse:collapse;margin:0'>{title if caption else ''}"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -57,4 +56,4 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str
 def _cell(tag: str, column: Column, text: str, more: str = "") -> str:
     side = "right" if column.right else "left"
     scope = " scope='col'" if tag == "th" else ""
-    return f"<{tag}{scope} style='{_CELL};text-align:{side};{more}'>{escape(text)}</{tag}>"
+    return f"<{tag}{scope} style='{_CELL};text-align:{side};{more}'>{literal(text)}</{tag}>"

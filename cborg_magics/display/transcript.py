@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def show(shell: Any, thread: str, turns: Sequence[Turn]) -> None:
 
 def _show_in_notebook(shell: Any, thread: str, turns: Sequence[Turn]) -> None:
     # Two outputs a turn: JupyterLab hides the outputs of a cell after the fiftieth.
-    from cborg_magics.display.notebook import markdown, quiet
+    from cborg_magics.display.notebook import literal, markdown, quiet
     from cborg_magics.display.pictures import row
 
     publish = shell.display_pub.publish
@@ -40,7 +39,7 @@ def _show_in_notebook(shell: Any, thread: str, turns: Sequence[Turn]) -> None:
         question = turn.question
         html += f"<div style='{_APART}'></div>" if html else ""
         html += quiet(f"{thread}, turn {number}") + row(question.attachments)
-        html += f"<div style='{_QUESTION}'>{escape(question.content)}</div>"
+        html += f"<div style='{_QUESTION}'>{literal(question.content)}</div>"
         plain += f"{thread}, turn {number}\n{question.content}"
         publish({"text/html": html, "text/plain": plain})
         publish(markdown(turn.reply.text))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cborg_magics.session import Session
 
 
+CATALOGUE_SECONDS = 10.0
+
+
 def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")

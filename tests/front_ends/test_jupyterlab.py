@@ -201,3 +201,13 @@ def test_a_wait_counts_down_in_the_cell_and_the_stop_button_ends_it(
     lab.rendered(2).locator("summary").click()
     assert "Let me see." in lab.text(2)
     assert [line for line in lab.errors if "widget" in line.lower()] == []
+
+
+def test_two_figures_of_money_in_one_line_are_no_formula(
+    lab: JupyterLab, ask: Callable[..., None], proxy: Proxy, pictures: Path
+) -> None:
+    ask("%chat -m anthropic/claude-sonnet --dry-run It costs $5 to $10.", **of(proxy))
+    lab.run_cell(1)
+    lab.screenshot(pictures / "dry-run.png")
+    assert re.search(r"Cost: \$[\d.]+ to \$[\d.]+, estimated\.", lab.text(1))
+    assert lab.rendered(1).locator("mjx-container").count() == 0
