@@ -168,12 +168,12 @@ class Caps:
         caps = tuple(cap for cap in caps if cap.locked or not yes)
         most = most_tokens(request)
         try:
-            found = self._hold(booking, worst_case(request, model, asked, most), caps)
+            found = self._hold(booking, worst_case(request, model, asked, most), caps, request)
         except CapReached:
             counted = count()
             if counted is None or (fewer := int(counted * COUNTED)) >= most:
                 raise
-            found = self._hold(booking, worst_case(request, model, asked, fewer), caps)
+            found = self._hold(booking, worst_case(request, model, asked, fewer), caps, request)
         if found is None or found.by is None or found.max_tokens is None:
             return request, None
         shorter = replace(request, max_tokens=found.max_tokens)
@@ -196,7 +196,7 @@ class Caps:
         return lines
 
     def _hold(
-        self, booking: Booking, call: WorstCase | None, caps: tuple[Cap, ...]
+        self, booking: Booking, call: WorstCase | None, caps: tuple[Cap, ...], request: Request
     ) -> Allowance | None:
         """Weigh the call and hold what it may come to. None: it goes without, as was wished."""
         locked = any(cap.locked for cap in caps)
@@ -204,8 +204,8 @@ class Caps:
             if not caps:
                 return None
             raise CapReached(
-                f"the model's price is not known, so the cap of {caps[0]} cannot be kept",
-                _do("Take a model with a price, or wait for the price list", locked),
+                f"the price of {request.model} is not known: the cap of {caps[0]} cannot be kept",
+                _do("Take a model with a price", locked),
             )
         known = call
         try:

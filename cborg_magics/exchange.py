@@ -59,7 +59,8 @@ class Message:
 class Request:
     """One call to a model. None means: the service's own default. `timeout` in seconds.
 
-    `format` is the `response_format` to send: what shape the answer must have.
+    `format` is the `response_format` to send: what shape the answer must have. `cache_key`
+    tells the service which calls begin alike.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Request:
     reasoning_effort: str | None = None
     format: Mapping[str, object] | None = None
     timeout: float = 600.0
+    cache_key: str | None = None
 
 
 # -- what a listener hears while the answer comes ------------------------------------------
@@ -242,6 +244,7 @@ class Reply:
     value: Any = None
     capped: Capped | None = None
     joined: Joined | None = None
+    fallback: str | None = None
 
     @property
     def thread(self) -> str | None:

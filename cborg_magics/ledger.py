@@ -280,30 +280,33 @@ def _let_go(db: sqlite3.Connection, now: datetime) -> None:
 
 
 def _spending(db: sqlite3.Connection, kernel: str, day: datetime) -> Spending:
-    calls = "SELECT dollars, source, held FROM calls WHERE"
-    held = db.execute("SELECT kernel, dollars FROM reservations").fetchall()
+    asked = {"kernel": kernel, "day": day.isoformat()}
+    calls = db.execute(_COUNTED, asked).fetchall()
+    held = db.execute("SELECT kernel = :kernel, dollars FROM reservations", asked).fetchall()
     # Whatever is held counts today: a call that goes on over midnight may be booked on either day.
     return Spending(
-        _spent(
-            db.execute(f"{calls} kernel = ?", [kernel]),
-            [dollars for whose, dollars in held if whose == kernel],
+        kernel=_spent(
+            [call for ours, _, *call in calls if ours], [dollars for ours, dollars in held if ours]
         ),
-        _spent(
-            db.execute(f"{calls} started >= ?", [day.isoformat()]),
-            [dollars for _, dollars in held],
-        ),
+        day=_spent([call for _, today, *call in calls if today], [dollars for _, dollars in held]),
     )
 
 
-def _spent(calls: Iterable[tuple[str | None, str, str | None]], held: list[str]) -> Spent:
-    certain = estimated = unknown = Decimal(0)
-    for dollars, source, most in calls:
-        if dollars is None:
-            unknown += Decimal(most or 0)
-        else:
-            certain += Decimal(dollars)
-            estimated += Decimal(dollars) if source == Source.ESTIMATED.value else 0
-    return Spent(certain, estimated, unknown, sum(map(Decimal, held), Decimal(0)))
+_COUNTED = """SELECT kernel = :kernel, started >= :day, dollars, held, source = 'estimated'
+    FROM calls WHERE kernel = :kernel OR started >= :day"""
+
+
+def _spent(calls: list[list[Any]], held: Iterable[str]) -> Spent:
+    return Spent(
+        certain=_sum(dollars for dollars, _, _ in calls if dollars),
+        estimated=_sum(dollars for dollars, _, estimated in calls if dollars and estimated),
+        unknown=_sum(most for dollars, most, _ in calls if dollars is None and most),
+        held=_sum(held),
+    )
+
+
+def _sum(figures: Iterable[str]) -> Decimal:
+    return sum(map(Decimal, figures), Decimal(0))
 
 
 _COLUMNS = (

@@ -103,7 +103,7 @@ def plan(
     vision = settings.vision_model or provider.vision_model
     name = question.model or (vision if seeing and vision else default_model())
     said = [message for turn in history for message in _spoken(turn)]
-    matters = seeing or question.shape or settings.on_prem_only
+    matters = seeing or question.shape or settings.on_prem_only or question.reasoning_effort
     size = tokens.of_messages([*said, question.message])
     known = catalogue(CATALOGUE_SECONDS if matters or size > SMALL else 0.0)
     model = provider.model_in(known, name)
@@ -111,7 +111,7 @@ def plan(
 
     system = _system(question, model, settings, provider)
     window = (model and model.max_input_tokens) or settings.context_tokens
-    limit = _first(question.max_tokens, settings.max_tokens, provider.max_tokens)
+    limit = _first(question.max_tokens, settings.max_tokens, provider.longest_answer(model))
     reserve = limit or min(ANSWER_TOKENS, window // 4)
     room = int(window * MARGIN) - reserve - tokens.of_messages([*system, question.message])
     kept = _that_fit(history, room)
@@ -127,6 +127,7 @@ def plan(
         format=question.shape.response_format() if question.shape and _obeys(model) else None,
         timeout=question.timeout or settings.timeout,
     )
+    provider.check(request, model)
     return Plan(question, request, model, window, kept, len(history) - len(kept), unsent)
 
 

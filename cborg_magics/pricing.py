@@ -53,3 +53,10 @@ def money(dollars: Decimal) -> str:
         return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
     rounded = Context(prec=3, rounding=ROUND_HALF_UP).create_decimal(dollars)
     return f"${rounded.quantize(Decimal(1).scaleb(rounded.adjusted() - 2)):f}"
+
+
+def cheaper(one: Cost, other: Cost) -> Cost:
+    """The lower of two costs; unknown where either is."""
+    if one.dollars is None or other.dollars is None:
+        return UNKNOWN
+    return one if one.dollars <= other.dollars else other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import uuid
@@ -14,7 +15,8 @@ from typing import Any
 
 from cborg_magics import errors, planning, policy, pricing, providers, retry, tokens
 from cborg_magics.caps import Caps
-from cborg_magics.catalogue import Catalogue, FetchedCatalogue
+from cborg_magics.catalogue import Catalogue, FetchedCatalogue, Kept
+from cborg_magics.catalogue_file import CatalogueFile
 from cborg_magics.conversation import Conversation, Turn
 from cborg_magics.exchange import (
     Asking,
@@ -39,6 +41,7 @@ from cborg_magics.settings import Settings, write_private
 
 KERNEL = uuid.uuid4().hex  # this process in the ledger, whatever is loaded again in it
 PRICES_SECONDS = 3.0  # how long a finished answer waits for the price list, the first time
+WEIGHING_SECONDS = 25.0  # how long a question waits for it where a cap needs the price
 
 
 def nobody(event: object) -> None:
@@ -73,8 +76,9 @@ class Session:
         self.caps = Caps(settings, self.ledger, self.kernel)
         self.last: Reply | None = None  # the newest answer, also one that nobody saw
         self.warnings: list[str] = []  # one line each, for whoever shows them
+        self._chosen: str | None = None
         self._client: Client | None = None
-        self._catalogue = FetchedCatalogue(self._read_catalogue)
+        self._catalogue = FetchedCatalogue(self._read_catalogue, self._catalogue_file)
         self._gate = threading.BoundedSemaphore(settings.parallel)
 
     @classmethod
@@ -104,7 +108,7 @@ class Session:
         """The model that is asked when none is named."""
         provider = self.service.provider
         # CBORG_MODEL names a service's model; the embedded model is the only one here.
-        model = provider.default_model if provider.here else self.settings.model
+        model = provider.default_model if provider.here else self._chosen or self.settings.model
         if not (model or provider.default_model):
             raise errors.BadSetting(
                 f"{provider.title} has no default model", "Set CBORG_MODEL, or name one with -m."
@@ -119,15 +123,30 @@ class Session:
         self._catalogue.begin()
         return self._catalogue.get(wait)
 
+    def refresh(self, wait: float) -> Catalogue | None:
+        """The service's models, asked for again; what is at hand after `wait` seconds."""
+        return self._catalogue.refresh(wait)
+
+    @property
+    def catalogue_problem(self) -> Exception | None:
+        """Why the service did not give its models when it was last asked; None if it did."""
+        return self._catalogue.problem
+
+    def use(self, model: str) -> None:
+        """Ask `model` from now on where none is named."""
+        self._chosen = model
+
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings: the conversation and the kernel's spending stay."""
         self.close()
         if settings.home != self.settings.home:
             self.ledger = Ledger(settings.home)
+        if settings.model != self.settings.model:
+            self._chosen = None
         self.settings = settings
         self.caps.adopt(settings, self.ledger)
         self._gate = threading.BoundedSemaphore(settings.parallel)
-        self._catalogue = FetchedCatalogue(self._read_catalogue)
+        self._catalogue = FetchedCatalogue(self._read_catalogue, self._catalogue_file)
 
     def cap(self, dollars: Decimal | None) -> None:
         """Cap this kernel's spending, in US dollars, in the place of CBORG_BUDGET; None: as
@@ -231,6 +250,10 @@ class Session:
         problem: BaseException | None = None
         with holding() as hold, self.ledger.booking() as booking:
             request, capped = self._afforded(plan, booking)
+            if self.service.provider.cache_keys and plan.thread:
+                # Hashed: a thread's name is the person's own words.
+                key = hashlib.sha256(f"{self.kernel} {plan.thread}".encode()).hexdigest()
+                request = replace(request, cache_key=key[:32])
             progress = Progress(request, self.client.answer(request))
             try:
                 try:
@@ -257,7 +280,7 @@ class Session:
         if not self.caps.in_force:
             return plan.request, None
         question, request = plan.question, plan.request
-        known = self.catalogue(planning.CATALOGUE_SECONDS)
+        known = self.catalogue(WEIGHING_SECONDS)
         return self.caps.afford(
             booking,
             request,
@@ -343,6 +366,12 @@ class Session:
         usage = (answer.usage or progress.counted()) if asked else None
         if asked:
             cost = pricing.price_of(usage, answer.billed, model.prices if model else None)
+            if answer.fallback is not None and answer.billed is None and catalogue:
+                # LLMBase bills the cheaper of what was asked and what answered.
+                other = catalogue.find(answer.served or "")
+                cost = pricing.cheaper(
+                    cost, pricing.price_of(usage, None, other.prices if other else None)
+                )
         else:  # who answers too late may have done the work; whoever refuses has not
             cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
         return Reply(
@@ -362,7 +391,14 @@ class Session:
             seconds=progress.seconds(),
             call_id=answer.call_id or getattr(problem, "call_id", None),
             error=error_name(problem),
+            fallback=answer.fallback,
         )
+
+    def _catalogue_file(self) -> Kept | None:
+        service = self.service
+        if service.provider.here:
+            return None
+        return CatalogueFile(self.settings.home, service.provider.name, service.root)
 
     def _read_catalogue(self) -> Catalogue:
         return Catalogue(tuple(self.client.models()))

@@ -402,11 +402,11 @@ def test_free_models_are_never_weighed(capped: Session, priced: FaultServer) -> 
 def test_a_model_without_a_price_is_refused_unless_yes(
     capped: Session, priced: FaultServer
 ) -> None:
-    with pytest.raises(CapReached, match="price is not known"):
+    with pytest.raises(CapReached, match="price of house is not known"):
         capped.chat("hi", model="house")
     assert capped.chat("hi", model="house", yes=True).cost.source is Source.UNKNOWN
     capped.adopt(replace(capped.settings, locked=frozenset({"CBORG_BUDGET_DAY"})))
-    with pytest.raises(CapReached, match="price is not known"):
+    with pytest.raises(CapReached, match="price of house is not known"):
         capped.chat("hi", model="house", yes=True)
     assert len(asked(priced)) == 1
 
@@ -463,7 +463,8 @@ def test_a_call_that_is_stopped_lets_go(capped: Session, priced: FaultServer) ->
     priced.script(CHAT, chat_stream("a", HANG))
 
     def stop(event: object) -> None:
-        threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+        main = threading.main_thread().ident
+        threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT]).start()
 
     stops = iter([stop])
     with pytest.raises(Interrupted):

@@ -15,10 +15,11 @@ PACKAGE = Path(cborg_magics.__file__).parent
 # A file may import from rooms below its own, and from its own folder; never sideways or up.
 LAYERS = (
     {"magics"},
+    {"checking"},
     {"session", "display"},
     {"planning"},
     {"providers", "attachments", "caps", "conversation", "schemas"},
-    {"catalogue_file", "ledger", "retry", "pricing", "progress"},
+    {"catalogue_file", "ledger", "retry", "pricing", "progress", "selection"},
     {"catalogue", "settings", "tokens"},
     {"policy"},
     {"exchange"},

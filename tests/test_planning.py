@@ -135,6 +135,17 @@ def test_where_nothing_may_leave_a_model_must_be_proved_on_premises() -> None:
             planned(Question("?", model=name), models=models, **rule)
 
 
+def test_only_models_on_the_list_are_asked_whoever_chose_them() -> None:
+    rule = {"CBORG_ALLOWED_MODELS": "us*,lbl/cborg-chat"}
+    assert planned(Question("?"), **rule).request.model == "usual"
+    with pytest.raises(
+        NotAllowed, match=r"^other is not among[^\n]*\nAllowed: us\*, lbl/cborg-chat"
+    ):
+        planned(Question("?", model="other"), **rule)
+    with pytest.raises(NotAllowed, match="lbl/cborg-vision is not among"):
+        planned(Question("what is it?", (PICTURE,)), provider=CBORG, **rule)
+
+
 def test_prices_of_tokens_kept_for_the_next_call_are_their_own() -> None:
     from cborg_magics.exchange import Usage
     from cborg_magics.pricing import price_of

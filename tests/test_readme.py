@@ -15,6 +15,7 @@ from tests.test_layers import files
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPTIONS = re.findall(r"^### Options of .+$", README, re.MULTILINE)
 VARIABLE = re.compile(r"\b(?:CBORG|LITELLM|LLMBASE|OPENAI)_[A-Z_]+[A-Z]\b")
 
 
@@ -23,10 +24,19 @@ def rows(heading: str) -> str:
     return README.split(heading, 1)[1].split("\n#", 1)[0]
 
 
-def test_every_option_is_in_the_table_and_no_other(shell: Any) -> None:
-    options = set(arguments.options(shell.find_line_magic("chat")))
-    told = set(re.findall(r"`(--?[a-z][\w-]*)", rows("### Options of")))
+@pytest.mark.parametrize("magic", ["chat", "models"])
+def test_every_option_is_in_the_table_and_no_other(shell: Any, magic: str) -> None:
+    options = set(arguments.options(shell.find_line_magic(magic)))
+    heading = next(line for line in OPTIONS if f"`%{magic}`" in line)
+    table = re.findall(r"^\| (.+?) \|", rows(heading), re.MULTILINE)
+    told = set(re.findall(r"`(--?[a-z][\w-]*)", "\n".join(table)))
     assert told == options, f"missing {options - told}, not there {told - options}"
+
+
+def test_every_magic_has_a_table_of_options(shell: Any) -> None:
+    for name, magic in shell.magics_manager.magics["line"].items():
+        if getattr(magic, "__module__", "").startswith("cborg_magics"):
+            assert any(f"`%{name}`" in line for line in OPTIONS), name
 
 
 def test_every_magic_is_in_the_table(shell: Any) -> None:

@@ -219,5 +219,6 @@ def quiet(words: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Text as HTML that says just that. Two dollars in one piece would be taken for a formula."""
-    return escape(text).replace("$", "<span>$</span>")
+    """Text as HTML that says just that. Two dollars in one piece would be taken for a formula,
+    and so would what stands between `\\(` and `\\)`."""
+    return escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")

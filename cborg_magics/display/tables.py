@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cborg_magics.display.notebook import QUIET, literal
 
 _CELL = "padding:2px 12px 2px 0;vertical-align:baseline;background:none"
+_TEXT = "color:var(--jp-ui-font-color1,inherit)"  # small print is too pale on striped rows
 _LINE = "border-bottom:1px solid var(--jp-border-color2,#bbb)"
 
 
@@ -23,7 +24,9 @@ def html(columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str 
     """The table as HTML that reads the same wherever it is opened. Cells are plain text."""
     head = "".join(_cell("th", column, column.title, _LINE) for column in columns)
     body = "".join(
-        "<tr>" + "".join(_cell("td", *each) for each in zip(columns, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(_cell("td", *each, _TEXT) for each in zip(columns, row, strict=True))
+        + "</tr>"
         for row in rows
     )
     title = f"<caption style='{QUIET};text-align:left'>{literal(caption)}</caption>"

@@ -95,6 +95,7 @@ def badge(reply: Reply) -> list[str]:
         time = f"first text {seconds(reply.first_text)}, total {time}"
     return [
         model(reply.model, reply.served),
+        *([] if reply.fallback is None else [fallback(reply.fallback)]),
         *_ending(reply),
         *([capped(reply.capped)] if reply.capped else []),
         *([tokens(reply.usage)] if reply.usage else []),
@@ -123,6 +124,14 @@ def joined(joined: Joined) -> str:
     dropped = f", {count(joined.dropped, 'later turn')} dropped (%chat --undo)"
     again = " again" if joined.replaced else ""
     return f"turn {joined.turn} of {joined.thread}{again}{dropped if joined.dropped else ''}"
+
+
+def fallback(reason: str) -> str:
+    """
+    >>> fallback("busy"), fallback("")
+    ('not the model you asked (busy)', 'not the model you asked')
+    """
+    return f"not the model you asked{f' ({reason})' if reason else ''}"
 
 
 def count(number: int, what: str) -> str:

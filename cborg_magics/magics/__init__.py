@@ -7,9 +7,10 @@ from typing import Any
 from cborg_magics.attachments.notebook import Notebook
 from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
+from cborg_magics.magics.models import ModelsMagic
 from cborg_magics.magics.shared import SharedSession
 
-MAGICS = (ChatMagic,)
+MAGICS = (ChatMagic, ModelsMagic)
 
 
 class Extension:
@@ -20,8 +21,13 @@ class Extension:
         self._shared = SharedSession(shell)
         self.notebook = Notebook(shell)
         magics = [magic(shell, self._shared, self.notebook) for magic in MAGICS]
-        self._names = {name for magic in magics for kind in magic.magics.values() for name in kind}
-        by_name = {name: getattr(magic, name) for magic in magics for name in self._names}
+        by_name = {
+            name: getattr(magic, name)
+            for magic in magics
+            for kind in magic.magics.values()
+            for name in kind
+        }
+        self._names = set(by_name)
         self._matcher = completion.matcher(by_name, self._shared, self.notebook)
         shell.register_magics(*magics)
         as_typed.install(shell)

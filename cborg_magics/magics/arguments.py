@@ -28,7 +28,29 @@ def read(magic: Any, line: str) -> tuple[argparse.Namespace, str]:
     Raises `BadOption`.
     """
     parser: argparse.ArgumentParser = magic.parser
-    name, words, position = magic.__name__, [], 0
+    flags, rest = _flags(parser, magic.__name__, line)
+    return _parse(parser, flags, magic.__name__), rest
+
+
+def read_words(magic: Any, line: str) -> tuple[argparse.Namespace, list[str]]:
+    """Options and words, in whatever order; for magics that take no text. Raises `BadOption`."""
+    parser: argparse.ArgumentParser = magic.parser
+    flags, rest = _flags(parser, magic.__name__, line)
+    words = []
+    while rest:
+        word = _VALUE.match(rest)
+        if not word:
+            raise BadOption(f"%{magic.__name__}: a quote is not closed in {rest!r}.")
+        words.append(_unquoted(word[1]))
+        more, rest = _flags(parser, magic.__name__, rest[word.end() :])
+        flags += more
+    return _parse(parser, flags, magic.__name__), words
+
+
+def _flags(parser: argparse.ArgumentParser, name: str, line: str) -> tuple[list[str], str]:
+    """The options at the head of `line` with their values, and what follows them."""
+    words: list[str] = []
+    position = 0
     while found := _OPTION.match(line, position):
         flag, position = found[1], found.end()
         action = parser._option_string_actions.get(flag)
@@ -47,12 +69,18 @@ def read(magic: Any, line: str) -> tuple[argparse.Namespace, str]:
         position = value.end()
     if found := _END.match(line, position):
         position = found.end()
-    return _parse(parser, words, name), line[position:].strip()
+    return words, line[position:].strip()
 
 
 def options(magic: Any) -> list[str]:
     """Every option of a magic, as typed: `-m`, `--model`, ..."""
     return [flag for flag in magic.parser._option_string_actions if flag not in ("-h", "--help")]
+
+
+def takes_value(magic: Any, flag: str) -> bool:
+    """Is `flag` an option whose value stands behind it?"""
+    action = magic.parser._option_string_actions.get(flag)
+    return action is not None and action.nargs != 0
 
 
 def _parse(parser: argparse.ArgumentParser, words: list[str], name: str) -> argparse.Namespace:

@@ -184,6 +184,7 @@ class ChatMagic(Magics):
         if attachments:
             display.show_attached(self._shell, attachments)
         if args.dry_run:
+            session.catalogue(wait=CATALOGUE_SECONDS)  # its prices are wanted
             plan = session.plan(text, **wishes)
             from cborg_magics.display import wording
 

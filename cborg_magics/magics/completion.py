@@ -47,7 +47,7 @@ def _offers(
     magic: Any, fragment: str, before: list[str], shared: SharedSession, notebook: Notebook
 ) -> tuple[list[str], str]:
     option = before[-1] if before else ""
-    if option in ("-m", "--model"):
+    if option in ("-m", "--model", "--use"):
         return _that_begin(fragment, _models(shared)), "model"
     if option in ("-a", "--attach", "-i", "--image"):
         return _that_begin(fragment, notebook.names()), "instance"
@@ -57,6 +57,8 @@ def _offers(
         return _that_begin(fragment, names), "thread"
     if fragment.startswith("-"):
         return _that_begin(fragment, arguments.options(magic)), "option"
+    if magic.__name__ == "models" and not arguments.takes_value(magic, option):
+        return _that_begin(fragment, _models(shared)), "model"
     return [], ""
 
 

@@ -178,6 +178,7 @@ class Answer:
         self.served: str | None = None
         self.finish_reason: str | None = None
         self.call_id: str | None = None
+        self.fallback: str | None = None
         self.pieces = 0
         self._client = client
         self._stream: Any = None
@@ -221,6 +222,7 @@ class Answer:
     def _read_headers(self, headers: Headers) -> None:
         provider = self._client.service.provider
         self.call_id, self.served = provider.call_id(headers), provider.served(headers)
+        self.fallback = provider.fallback(headers)
         kind = headers.get("content-type", "")
         service = self._client.service
         if "html" in kind:
@@ -286,6 +288,7 @@ def _body(request: Request, client: Client) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         "reasoning_effort": request.reasoning_effort,
         "response_format": request.format,
+        "prompt_cache_key": request.cache_key,
     }
     return body | {name: value for name, value in optional.items() if value is not None}
 

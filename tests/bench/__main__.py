@@ -10,7 +10,7 @@ import time
 
 from tests.bench.table import Figure, table
 
-NAMES = ("load", "stream", "lab")
+NAMES = ("load", "stream", "models", "lab")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -102,11 +102,14 @@ class Kernel:
         """Run a cell to its end. `cell` is its id in the notebook, as JupyterLab sends it.
         `interrupt_when(run)` is asked after each message; when it says yes, the kernel
         is interrupted, once."""
+        return self.end(self.begin(code, cell, person), interrupt_when, timeout)
+
+    def end(self, request: str, interrupt_when: Any = None, timeout: float = SECONDS) -> Run:
+        """What a cell did that was begun before."""
         run, began = Run(), time.monotonic()
-        request = self._send(code, cell, person)
         while True:
             if time.monotonic() - began > timeout:
-                raise TimeoutError(f"the cell did not end in {timeout} s: {code}\n{run.outputs}")
+                raise TimeoutError(f"the cell did not end in {timeout} s\n{run.outputs}")
             try:
                 message = self.client.get_iopub_msg(timeout=0.2)
             except queue.Empty:
@@ -135,7 +138,8 @@ class Kernel:
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
 
-    def _send(self, code: str, cell: str | None, person: bool) -> str:
+    def begin(self, code: str, cell: str | None = None, person: bool = True) -> str:
+        """Send a cell and do not wait for it; its number is for `end`."""
         content = {
             "code": code,
             "silent": False,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -37,26 +37,20 @@ def kernels(proxy: Proxy, tmp_path: Path) -> Iterator[list[Kernel]]:
         CBORG_BUDGET_DAY=str(CAP),
         CBORG_MAX_WAIT="60",
     )
-
-    with ExitStack() as stack, ThreadPoolExecutor(5) as pool:
-
-        def start(number: int) -> Kernel:
-            running = Kernel(environ)
-            stack.callback(running.close)
-            running.run("%chat --once -m lbl/cborg-chat hi", timeout=SLOW)
-            return running
-
-        yield list(pool.map(start, range(KERNELS)))
+    with ExitStack() as stack:
+        made: list[Kernel] = []
+        for _ in range(KERNELS):
+            made.append(Kernel(environ))
+            stack.callback(made[-1].close)
+        for run in at_once(made, "%chat --once -m lbl/cborg-chat hi"):
+            assert run.status == "ok", run.error_lines
+        yield made
 
 
-def at_once(kernels: list[Kernel]) -> list[Run]:
-    """The same call in every kernel, at the same moment."""
-    import time
-
-    code = AT_ONCE.format(when=time.time() + 3, words=WORDS)
-    call: Callable[[Kernel], Run] = lambda kernel: kernel.run(code, timeout=SLOW)  # noqa: E731
-    with ThreadPoolExecutor(KERNELS) as pool:
-        return list(pool.map(call, kernels))
+def at_once(kernels: list[Kernel], code: str) -> list[Run]:
+    """The same cell in every kernel."""
+    begun = [(kernel, kernel.begin(code)) for kernel in kernels]
+    return [kernel.end(request, timeout=SLOW) for kernel, request in begun]
 
 
 def test_twenty_kernels_never_pass_the_cap_together(kernels: list[Kernel], tmp_path: Path) -> None:
@@ -64,7 +58,7 @@ def test_twenty_kernels_never_pass_the_cap_together(kernels: list[Kernel], tmp_p
     assert len(ledger.rows()) == KERNELS, "the free calls"
     answered = 0
     for _ in range(2):
-        runs = at_once(kernels)
+        runs = at_once(kernels, AT_ONCE.format(when=time.time() + 3, words=WORDS))
         answered += len(done := [run for run in runs if run.status == "ok"])
         assert len(done) < len(runs), "the cap is not for all of them"
         for run in runs:
