@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -35,7 +36,7 @@ from cborg_magics.interrupts import Hold, holding
 from cborg_magics.ledger import Booking, Ledger
 from cborg_magics.planning import Plan, Question
 from cborg_magics.progress import Progress, error_name
-from cborg_magics.providers.client import Client
+from cborg_magics.providers.client import Client, Embedded, Vectors
 from cborg_magics.providers.provider import Service
 from cborg_magics.settings import Settings, write_private
 
@@ -188,6 +189,60 @@ class Session:
                 error.reply = self._join(plan, error.reply)
             raise
         return self._join(plan, reply)
+
+    def embed(
+        self, texts: Sequence[str], model: str, *, timeout: float | None = None
+    ) -> tuple[Vectors, Reply]:
+        """The vectors of `texts`, one for each, in one call that is not tried again; and what
+        it came to. A row in the ledger, whatever happens. Raises a `CborgError`."""
+        service, seconds = self.service, timeout or self.settings.timeout
+        known = service.provider.model_in(self.catalogue(planning.CATALOGUE_SECONDS), model)
+        policy.check(model, service.provider.location(known), self.settings)
+        messages = tuple(Message("user", text) for text in texts)
+        request = Request(model, messages, stream=False, timeout=seconds)
+        found: Embedded | None = None
+        problem: BaseException | None = None
+        with self.ledger.booking() as booking, self._gate:
+            if self.caps.in_force:
+                self.caps.afford(booking, request, known, lambda: None)
+            started, clock = datetime.now(timezone.utc), time.monotonic()
+            try:
+                found = self.client.embed(model, texts, seconds)
+            except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
+                problem = error
+            usage = (
+                (found.usage or Usage(tokens.of_messages(messages), 0, counted=False))
+                if (found)
+                else None
+            )
+            cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
+            if found:
+                cost = pricing.price_of(usage, found.billed, known.prices if known else None)
+            reply = Reply(
+                text="",
+                reasoning="",
+                provider=service.provider.name,
+                host=service.host,
+                model=model,
+                served=found.served if found else None,
+                location=service.provider.location(known),
+                outcome=Outcome.COMPLETED if found else Outcome.FAILED,
+                finish_reason=None,
+                usage=usage,
+                cost=cost,
+                started=started,
+                first_text=None,
+                seconds=time.monotonic() - clock,
+                call_id=found.call_id if found else getattr(problem, "call_id", None),
+                error=error_name(problem),
+            )
+            if warning := self.ledger.record(reply, self.kernel, None, booking):
+                self.warnings.append(warning)
+        if found is None:
+            assert problem is not None  # noqa: S101 - one of the two
+            problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
+            raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
+        return found.vectors, reply
 
     def plan(self, question: str | Question, **wishes: Any) -> Plan:
         """What `chat` would send. Raises what can be known before anything is sent."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
@@ -37,6 +38,18 @@ QUICK_SECONDS = 20.0  # for the service's own routes
 ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 Piece = Text | Reasoning
+Vectors = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors, one for each text, in their order; `billed` in US dollars, None: not said."""
+
+    vectors: Vectors
+    usage: Usage | None
+    billed: Decimal | None
+    served: str | None
+    call_id: str | None
 
 
 class Client:
@@ -50,6 +63,32 @@ class Client:
     def answer(self, request: Request) -> Answer:
         """The answer to `request`, not asked for yet: `open()` asks, and may be tried again."""
         return Answer(self, request)
+
+    def embed(self, model: str, texts: Sequence[str], timeout: float) -> Embedded:
+        """The vectors of `texts`; `timeout` in seconds. Raises the errors of `errors.py`."""
+        import openai
+
+        provider = self.service.provider
+        self.log(">", f"{model}: {len(texts)} texts to embed")
+        with self.translated(model):
+            raw = self.sdk.embeddings.with_raw_response.create(
+                model=model,
+                input=list(texts),
+                encoding_format="float",
+                timeout=openai.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
+            )
+            self.answered = True
+            answer = raw.parse()
+            rows = sorted(answer.data, key=lambda row: row.index)
+            if len(rows) != len(texts):
+                raise ValueError(f"{len(rows)} vectors came for {len(texts)} texts")
+            return Embedded(
+                vectors=tuple(tuple(row.embedding) for row in rows),
+                usage=_embedded(answer.usage),
+                billed=provider.billed(raw.headers),
+                served=provider.served(raw.headers),
+                call_id=provider.call_id(raw.headers),
+            )
 
     def models(self) -> list[Model]:
         """What can be asked for. Raises the errors of `errors.py`."""
@@ -342,6 +381,12 @@ def _usage(usage: Any) -> Usage:
         reasoning=getattr(completion, "reasoning_tokens", None),
         written=written,
     )
+
+
+def _embedded(usage: Any) -> Usage | None:
+    """Old servers send no usage with vectors."""
+    prompt = getattr(usage, "prompt_tokens", None)
+    return None if prompt is None else Usage(int(prompt), 0)
 
 
 def _http_library() -> Any:
