@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -183,6 +183,40 @@ class Account:
     expires_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class LogEntry:
+    """One call in the service's own log: `dollars` is its bill, in US dollars, `started` in UTC.
+
+    `call_id` and `answer_id` are as in `Reply`; old releases tell one of them. `ours`: it was
+    made with this very key, and not with another one of the same user.
+    """
+
+    call_id: str | None
+    answer_id: str | None
+    started: datetime
+    model: str
+    dollars: Decimal
+    failed: bool
+    ours: bool
+
+
+@dataclass(frozen=True)
+class LogDay:
+    """One day (UTC) of this key in the service's sums, in US dollars."""
+
+    day: date
+    dollars: Decimal
+    calls: int
+
+
+@dataclass(frozen=True)
+class ServiceLog:
+    """What the service has booked; None where it does not tell this key."""
+
+    calls: tuple[LogEntry, ...] | None = None
+    days: tuple[LogDay, ...] | None = None
+
+
 def dollars(value: object) -> Decimal | None:
     """A service's figure as a Decimal with the digits it was sent with; None if it is no figure.
 
@@ -221,7 +255,8 @@ class Reply:
     """One finished call. Times in seconds; `started` in UTC; `text` exactly as the model wrote it.
 
     `model` was asked; `served` is the name the service gives of what answered, if it says.
-    `call_id` is the service's own number of the call: its bill can be found by it.
+    `call_id` is the service's own number of the call, `answer_id` that of the answer: the bill
+    can be found by the one or by the other.
     `value` is the answer parsed and validated, where a shape was asked for.
     """
 
@@ -242,6 +277,7 @@ class Reply:
     call_id: str | None
     error: str | None = None
     value: Any = None
+    answer_id: str | None = None
     capped: Capped | None = None
     joined: Joined | None = None
     fallback: str | None = None

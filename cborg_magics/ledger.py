@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -58,6 +58,16 @@ MIGRATIONS = (
     )""",
     "ALTER TABLE calls ADD COLUMN held TEXT",  # what was held for it; NULL: there was no cap
     "CREATE INDEX calls_kernel ON calls (kernel)",
+    "ALTER TABLE calls ADD COLUMN answer_id TEXT",  # the answer's own number
+    "ALTER TABLE calls ADD COLUMN notebook TEXT",  # its file; NULL: not known
+    """CREATE TABLE corrections (
+        id INTEGER PRIMARY KEY,
+        call INTEGER NOT NULL,     -- calls.id; the newest correction holds
+        dollars TEXT NOT NULL,
+        source TEXT NOT NULL,      -- billed, free
+        made TEXT NOT NULL         -- ISO 8601, UTC
+    )""",
+    "CREATE INDEX corrections_call ON corrections (call)",
 )
 
 FORGOTTEN = timedelta(hours=1)  # a reservation whose process cannot be asked after
@@ -80,6 +90,9 @@ class Row:
     cost: Cost
     call_id: str | None
     thread: str | None = None
+    answer_id: str | None = None
+    notebook: str | None = None
+    id: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class Ledger:
 
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
-        self._unsaved: list[tuple[Reply, str, str | None, str]] = []
+        self._unsaved: list[tuple[Reply, str, str | None, str | None, str]] = []
         self._lock = threading.Lock()  # SQLite keeps kernels apart; this, a kernel's threads
 
     @contextmanager
@@ -188,9 +201,10 @@ class Ledger:
         kernel: str,
         thread: str | None = None,
         booking: Booking | None = None,
+        notebook: str | None = None,
     ) -> str | None:
-        """Write one row: a call of `kernel`, in `thread` of its conversation. What was held
-        for it under `booking` is let go in the same moment.
+        """Write one row: a call of `kernel`, in `thread` of its conversation, from the file
+        `notebook`. What was held for it under `booking` is let go in the same moment.
 
         Never raises: a full disk must not cost the answer.
         Returns None, or one line saying that the row waits in memory for the next try; what
@@ -198,7 +212,7 @@ class Ledger:
         """
         number = booking.id if booking else ""
         with self._lock:
-            self._unsaved.append((reply, kernel, thread, number))
+            self._unsaved.append((reply, kernel, thread, notebook, number))
         if booking:
             booking.held = False
         try:
@@ -213,13 +227,36 @@ class Ledger:
             return f"this call is not in the ledger yet ({problem})"
         return None
 
-    def rows(self, kernel: str | None = None) -> list[Row]:
-        """Every call, oldest first, or those of one kernel."""
+    def rows(self, kernel: str | None = None, since: datetime | None = None) -> list[Row]:
+        """Every call, oldest first, or those of one kernel, or begun since then; each with its
+        cost as it is known now. Raises `OSError` if they cannot be read."""
         if not self.path.exists():
             return []
-        where, values = ("WHERE kernel = ?", [kernel]) if kernel else ("", [])
-        with closing(self._open()) as db:
-            return [_row(found) for found in db.execute(f"{_SELECT} {where} ORDER BY id", values)]
+        asked = {
+            "kernel = ?": kernel,
+            "started >= ?": since and since.astimezone(timezone.utc).isoformat(),
+        }
+        values = [value for value in asked.values() if value]
+        where = " AND ".join(["1", *(each for each, value in asked.items() if value)])
+        try:
+            with closing(self._open()) as db:
+                found = db.execute(f"{_SELECT} WHERE {where} ORDER BY id", values)
+                return [_row(each) for each in found]
+        except sqlite3.Error as problem:
+            raise OSError(f"{self.path}: {problem}") from None
+
+    def correct(self, bills: Mapping[int, Cost]) -> None:
+        """Note what calls, by the `id` of their rows, turned out to cost. The rows stay as they
+        were written, and the newest correction holds. Raises `OSError`."""
+        now = datetime.now(timezone.utc).isoformat()
+        with self._writing() as db:
+            db.executemany(
+                "INSERT INTO corrections (call, dollars, source, made) VALUES (?, ?, ?, ?)",
+                [
+                    (call, f"{bill.dollars:f}", bill.source.value, now)
+                    for call, bill in bills.items()
+                ],
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -292,8 +329,17 @@ def _spending(db: sqlite3.Connection, kernel: str, day: datetime) -> Spending:
     )
 
 
-_COUNTED = """SELECT kernel = :kernel, started >= :day, dollars, held, source = 'estimated'
-    FROM calls WHERE kernel = :kernel OR started >= :day"""
+# What a call costs, as far as it is known now.
+_NOW = ", ".join(
+    f"COALESCE((SELECT {name} FROM corrections WHERE call = calls.id"  # noqa: S608 - constants
+    f" ORDER BY id DESC LIMIT 1), {name}) AS {name}"
+    for name in ("dollars", "source")
+)
+_COUNTED = (
+    "SELECT kernel = :kernel, started >= :day, dollars, held,"  # noqa: S608 - constants
+    f" source = 'estimated' FROM (SELECT kernel, started, held, {_NOW} FROM calls"
+    " WHERE kernel = :kernel OR started >= :day)"
+)
 
 
 def _spent(calls: list[list[Any]], held: Iterable[str]) -> Spent:
@@ -312,16 +358,18 @@ def _sum(figures: Iterable[str]) -> Decimal:
 _COLUMNS = (
     "kernel, started, seconds, provider, host, model, served, outcome, error, prompt_tokens,"
     " cached_tokens, completion_tokens, reasoning_tokens, counted, dollars, source, call_id,"
-    " written_tokens, thread"
+    " written_tokens, thread, answer_id, notebook"
 )
 _INSERT = (
-    f"INSERT INTO calls ({_COLUMNS}, held) VALUES ({', '.join('?' * 19)},"  # noqa: S608 - constants
+    f"INSERT INTO calls ({_COLUMNS}, held) VALUES ({', '.join('?' * 21)},"  # noqa: S608 - constants
     " (SELECT dollars FROM reservations WHERE id = ?))"
 )
-_SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - constants
+_SELECT = f"SELECT {_COLUMNS.replace('dollars, source', _NOW)}, id FROM calls"  # noqa: S608
 
 
-def _values(reply: Reply, kernel: str, thread: str | None, booking: str) -> tuple[object, ...]:
+def _values(
+    reply: Reply, kernel: str, thread: str | None, notebook: str | None, booking: str
+) -> tuple[object, ...]:
     usage = reply.usage
     return (
         kernel,
@@ -343,13 +391,15 @@ def _values(reply: Reply, kernel: str, thread: str | None, booking: str) -> tupl
         reply.call_id,
         usage and usage.written,
         thread,
+        reply.answer_id,
+        notebook,
         booking,
     )
 
 
 def _row(found: tuple[Any, ...]) -> Row:
     kernel, started, seconds, provider, host, model, served, outcome, error, *rest = found
-    prompt, cached, completion, reasoning, counted, money, source, call_id, written, thread = rest
+    prompt, cached, completion, reasoning, counted, money, source, call_id, written, *rest = rest
     usage = (
         None
         if prompt is None
@@ -370,5 +420,5 @@ def _row(found: tuple[Any, ...]) -> Row:
         usage,
         cost,
         call_id,
-        thread,
+        *rest,
     )

@@ -61,6 +61,9 @@ class Estimate:
     most_cost: Cost
 
 
+_WHO = ("provider", "cborg", "litellm", "llmbase", "openai", "model")  # the settings of these
+
+
 class Session:
     """One kernel's dealings with one service.
 
@@ -72,6 +75,7 @@ class Session:
         self.settings = settings
         self.person = person
         self.kernel = KERNEL
+        self.notebook: str | None = None  # its file, where that is known: for the ledger
         self.conversation = Conversation()
         self.ledger = Ledger(settings.home)
         self.caps = Caps(settings, self.ledger, self.kernel)
@@ -142,8 +146,8 @@ class Session:
         self.close()
         if settings.home != self.settings.home:
             self.ledger = Ledger(settings.home)
-        if settings.model != self.settings.model:
-            self._chosen = None
+        if any(getattr(settings, name) != getattr(self.settings, name) for name in _WHO):
+            self._chosen = None  # a name of another service
         self.settings = settings
         self.caps.adopt(settings, self.ledger)
         self._gate = threading.BoundedSemaphore(settings.parallel)
@@ -212,7 +216,7 @@ class Session:
                 problem = error
             usage = (
                 (found.usage or Usage(tokens.of_messages(messages), 0, counted=False))
-                if (found)
+                if found
                 else None
             )
             cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
@@ -236,7 +240,8 @@ class Session:
                 call_id=found.call_id if found else getattr(problem, "call_id", None),
                 error=error_name(problem),
             )
-            if warning := self.ledger.record(reply, self.kernel, None, booking):
+            place = (self.kernel, None, booking, self.notebook)
+            if warning := self.ledger.record(reply, *place):
                 self.warnings.append(warning)
         if found is None:
             assert problem is not None  # noqa: S101 - one of the two
@@ -320,7 +325,8 @@ class Session:
             progress.answer.close()
             reply = replace(self._reply(progress, problem), capped=capped)
             self.last = reply if reply.text else self.last
-            if warning := self.ledger.record(reply, self.kernel, plan.thread, booking):
+            place = (self.kernel, plan.thread, booking, self.notebook)
+            if warning := self.ledger.record(reply, *place):
                 self.warnings.append(warning)
             self.warnings += self.caps.warnings()
         if hold.pressed or isinstance(problem, KeyboardInterrupt):
@@ -447,6 +453,7 @@ class Session:
             call_id=answer.call_id or getattr(problem, "call_id", None),
             error=error_name(problem),
             fallback=answer.fallback,
+            answer_id=answer.answer_id,
         )
 
     def _catalogue_file(self) -> Kept | None:

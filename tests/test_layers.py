@@ -18,7 +18,7 @@ LAYERS = (
     {"checking"},
     {"session", "display"},
     {"planning"},
-    {"providers", "attachments", "caps", "conversation", "schemas"},
+    {"providers", "attachments", "caps", "conversation", "schemas", "reconciling", "spending"},
     {"catalogue_file", "ledger", "retry", "pricing", "progress", "selection"},
     {"catalogue", "settings", "tokens"},
     {"policy"},

@@ -9,8 +9,9 @@ from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
 from cborg_magics.magics.models import ModelsMagic
 from cborg_magics.magics.shared import SharedSession
+from cborg_magics.magics.spend import SpendMagic
 
-MAGICS = (ChatMagic, ModelsMagic)
+MAGICS = (ChatMagic, ModelsMagic, SpendMagic)
 
 
 class Extension:

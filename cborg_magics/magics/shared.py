@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cborg_magics import display
+from cborg_magics.attachments import notebook
 from cborg_magics.errors import CborgError, Interrupted, Unexpected, bare, without_keys
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class SharedSession:
             self._session.adopt(settings)
             display.tell(self._shell, f"New settings are in use: {', '.join(changed)}.")
         self._session.person = display.has_person(self._shell)
+        file = notebook.path(self._shell.user_ns, os.environ)
+        self._session.notebook = str(file) if file else None
         self._notice()
         return self._session
 

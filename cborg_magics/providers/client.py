@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
@@ -26,6 +27,7 @@ from cborg_magics.exchange import (
     Picture,
     Reasoning,
     Request,
+    ServiceLog,
     Text,
     Usage,
     dollars,
@@ -98,6 +100,11 @@ class Client:
     def account(self) -> Account:
         """What the service says of this key; parts that it refuses to tell are left out."""
         return self.service.provider.read_account(self.get)
+
+    def log_since(self, since: datetime) -> ServiceLog:
+        """What the service has booked since then. Raises the errors of `errors.py`."""
+        with self.translated(""):
+            return self.service.provider.read_log(self.get, since)
 
     def get(self, path: str) -> Any:
         """GET one of the service's own routes, as parsed JSON. Raises the errors of `errors.py`."""
@@ -207,7 +214,7 @@ class Answer:
     """One answer as it comes: `open()`, iterate over its pieces, `close()`.
 
     `usage`, `billed` (US dollars), `served` and `finish_reason` are known at the
-    end, `call_id` from the moment the service's headers are here.
+    end, `call_id` from the moment the service's headers are here, `answer_id` with the first chunk.
     """
 
     def __init__(self, client: Client, request: Request) -> None:
@@ -217,6 +224,7 @@ class Answer:
         self.served: str | None = None
         self.finish_reason: str | None = None
         self.call_id: str | None = None
+        self.answer_id: str | None = None
         self.fallback: str | None = None
         self.pieces = 0
         self._client = client
@@ -304,7 +312,8 @@ class Answer:
             yield Text(_text(content))
 
     def _note(self, chunk: Any) -> None:
-        """The model's name and the usage, wherever the service puts them."""
+        """The model's name, the answer's and the usage, wherever the service puts them."""
+        self.answer_id = self.answer_id or getattr(chunk, "id", None) or None
         if self.served is None and chunk.model and chunk.model != self.request.model:
             self.served = chunk.model
         if chunk.usage is not None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from cborg_magics import errors
 from cborg_magics.catalogue import Kind, Model, Prices, kind_of
 from cborg_magics.exchange import Account, Budget, Location, dollars
-from cborg_magics.providers import rows
+from cborg_magics.providers import litellm_log, rows
 from cborg_magics.providers.provider import Get, Headers, Provider
 
 # Prefixes of LiteLLM's own that can only mean somebody else's cloud.
@@ -144,4 +144,5 @@ LITELLM = Provider(
     fallback=fallback,
     token_counter="/utils/token_counter",
     read_account=read_account,
+    read_log=litellm_log.read_log,
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cborg_magics.catalogue import Catalogue, Model
-from cborg_magics.exchange import Account, Location, Request
+from cborg_magics.exchange import Account, Location, Request, ServiceLog
 from cborg_magics.settings import Credential, Secret, Settings
 
 Headers = Mapping[str, str]
@@ -42,6 +43,10 @@ class Service:
 
 def _nothing(headers: Headers) -> None:
     return None
+
+
+def _no_log(get: Get, since: datetime) -> ServiceLog:
+    return ServiceLog()
 
 
 def _anything(request: Request, model: Model | None) -> None:
@@ -77,6 +82,8 @@ class Provider:
     cache_keys: bool = False  # does it read `prompt_cache_key`, to find an earlier prompt again?
     token_counter: str | None = None  # the route that counts the tokens of messages, for nothing
     read_account: Callable[[Get], Account] = lambda get: Account()
+    # what it has booked since a moment; raises a CborgError only if it cannot be reached
+    read_log: Callable[[Get, datetime], ServiceLog] = _no_log
     start: Callable[[Provider], Service] | None = None  # for what runs inside this process
     here: bool = False
     system: str | None = None  # defaults of a model too small to do without

@@ -226,5 +226,3 @@ def test_a_person_may_call_the_session_from_python(talk: Talk, tmp_path: Path) -
     code = "import cborg_magics; r = cborg_magics.Session.from_environment().chat('really?')"
     talk.run("A", code)
     assert talk.kernel.value("r.text, r.thread, r.joined.turn").strip() == "yes main 1"
-
-
