@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from html import escape
 from pathlib import PurePath
@@ -183,9 +183,12 @@ def _short(paths: Sequence[str]) -> list[str]:
 # -- the drawing ---------------------------------------------------------------------------
 
 
+LEAST = timedelta(minutes=10)
+
+
 def plot(steps: Sequence[Step], account: Account) -> str:
-    """How this month's sum grew, and where the budget ends; nothing of less than two calls."""
-    if len(steps) < 2 or not steps[-1].dollars:
+    """How this month's sum grew, and where the budget ends; nothing where little has happened."""
+    if len(steps) < 2 or not steps[-1].dollars or steps[-1].at - steps[0].at < LEAST:
         return ""
     sofar, begin, end = steps[-1].dollars, steps[0].at, steps[-1].at
     bound = binding(account)
