@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cborg_magics.errors import NotAllowed
-from cborg_magics.exchange import Location
 
 if TYPE_CHECKING:
+    from cborg_magics.exchange import Location
     from cborg_magics.settings import Settings
 
 FILE = Path("/etc/cborg_magics/policy.env")
@@ -102,6 +102,8 @@ def check(name: str, location: Location, settings: Settings) -> None:
             f"{name} is not among the models allowed here (CBORG_ALLOWED_MODELS).",
             f"Allowed: {', '.join(allowed)}.",
         )
+    from cborg_magics.exchange import Location  # every kernel loads this file, few ask
+
     if settings.on_prem_only and location not in (Location.ON_PREMISES, Location.HERE):
         raise NotAllowed(
             f"{name} is not proved to run on-premises, and nothing may leave (CBORG_ON_PREM_ONLY).",

@@ -34,8 +34,8 @@ DOORS = {
     "PIL": {"attachments/raster.py"},
     "resvg_py": {"attachments/svg.py"},
     "pypdfium2": {"attachments/pdf.py"},
-    "pydantic": {"schemas.py"},
-    "jsonschema": {"schemas.py"},
+    "pydantic": {"schemas"},
+    "jsonschema": {"schemas"},
     "platformdirs": {"settings.py"},
     "IPython": {"magics"},
 }

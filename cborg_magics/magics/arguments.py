@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import keyword
 import re
 from typing import Any
 
@@ -105,3 +106,18 @@ def _meant(flag: str, parser: argparse.ArgumentParser, name: str) -> str:
     near = difflib.get_close_matches(flag, parser._option_string_actions, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"{hint}%{name}? lists the options; a text that begins like one goes after `--`."
+
+
+# -- types of values, for argparse ---------------------------------------------------------
+
+
+def thread_name(text: str) -> str:
+    if not text.strip() or len(text.split()) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one word")
+    return text
+
+
+def variable_name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a variable's name")
+    return text

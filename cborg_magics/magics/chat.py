@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import keyword
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,18 +51,6 @@ def _temperature(text: str) -> float:
     return number
 
 
-def thread_name(text: str) -> str:
-    if not text.strip() or len(text.split()) > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one word")
-    return text
-
-
-def variable_name(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a variable's name")
-    return text
-
-
 @magics_class
 class ChatMagic(Magics):
     """The magic `chat`."""
@@ -88,10 +75,12 @@ class ChatMagic(Magics):
         help="send something along: a variable, Out[5], cell:5, last, error, a file, an address",
     )
     @argument("--longest-side", type=_whole, default=2048, help="of pictures, in pixels")
-    @argument("-t", "--thread", type=thread_name, default="main", help="the thread of this cell")
+    @argument(
+        "-t", "--thread", type=arguments.thread_name, default="main", help="the thread of this cell"
+    )
     @argument("--new", action="store_true", help="begin the thread anew with this question")
     @argument("--once", action="store_true", help="stand alone: neither read nor join a thread")
-    @argument("-o", "--output", type=variable_name, help="a variable for the reply")
+    @argument("-o", "--output", type=arguments.variable_name, help="a variable for the reply")
     @argument("--json", action="store_true", help="an answer in JSON; parsed, it is reply.value")
     @argument("--schema", metavar="NAME", help="an answer of this type or JSON schema")
     @argument("--code", action="store_true", help="put the answer's Python into a new cell")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import keyword
 import re
 import time
 import uuid
@@ -51,12 +50,6 @@ def _tokens(text: str) -> int:
     return int(Decimal(found[1]) * {"": 1, "k": 1000, "M": 1_000_000}[found[2]])
 
 
-def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a variable's name")
-    return text
-
-
 @magics_class
 class ModelsMagic(Magics):
     """The magic `models`."""
@@ -81,7 +74,9 @@ class ModelsMagic(Magics):
     @argument("--check", action="store_true", help="ask the named models, or all, for one word")
     @argument("--yes", action="store_true", help="check without asking, whatever it may cost")
     @argument("--refresh", action="store_true", help="ask the service for its list again")
-    @argument("-o", "--output", type=_variable, help="a variable for the table, a DataFrame")
+    @argument(
+        "-o", "--output", type=arguments.variable_name, help="a variable for the table, a DataFrame"
+    )
     def models(self, line: str) -> None:
         """List the models of the service in use, with prices, windows and abilities.
 

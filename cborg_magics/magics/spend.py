@@ -16,12 +16,9 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from cborg_magics import display
-from cborg_magics.display.wording import count
 from cborg_magics.errors import BadOption, CborgError, Unexpected
 from cborg_magics.magics import arguments
-from cborg_magics.magics.chat import thread_name, variable_name
 from cborg_magics.magics.shared import SharedSession
-from cborg_magics.pricing import money
 
 if TYPE_CHECKING:
     from cborg_magics.attachments.notebook import Notebook
@@ -70,11 +67,13 @@ class SpendMagic(Magics):
     @line_magic
     @magic_arguments()
     @argument("--by", type=_way, default="model", help="model, day, notebook, thread or kernel")
-    @argument("-t", "--thread", type=thread_name, help="the thread to sum; default the last one")
+    @argument(
+        "-t", "--thread", type=arguments.thread_name, help="the thread to sum; default the last one"
+    )
     @argument("--cap", type=_cap, default=..., help="stop this kernel at so many dollars; or off")
     @argument("--reconcile", action="store_true", help="compare with the service's own log")
     @argument("--export", metavar="FILE", help="write every call of the ledger as CSV")
-    @argument("-o", "--output", type=variable_name, help="a variable for every call")
+    @argument("-o", "--output", type=arguments.variable_name, help="a variable for every call")
     def spend(self, line: str) -> None:
         """What has it cost, and what is left?
 
@@ -165,6 +164,8 @@ class SpendMagic(Magics):
 
     def _hand_over(self, session: Session, args: argparse.Namespace) -> None:
         """Every call of the ledger, to the last digit: as a file, or as a value."""
+        from cborg_magics.display.wording import count
+
         rows = session.ledger.rows()
         if args.export:
             path = Path(args.export).expanduser()
@@ -177,6 +178,8 @@ class SpendMagic(Magics):
 
 def _caps(session: Session) -> list[str]:
     """What the caps of this kernel leave, one line each."""
+    from cborg_magics.pricing import money
+
     caps = session.caps.in_force
     if not caps:
         return []
