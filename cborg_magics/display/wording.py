@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cborg_magics.exchange import (
@@ -21,10 +22,12 @@ from cborg_magics.exchange import (
 from cborg_magics.pricing import FREE, money
 
 if TYPE_CHECKING:
+    from cborg_magics.caps import Caps
     from cborg_magics.planning import Plan
     from cborg_magics.session import Estimate
 
 DOT = " · "
+ZERO = Decimal(0)
 
 
 def cost(cost: Cost) -> str:
@@ -228,3 +231,15 @@ def _range(estimate: Estimate) -> str:
     if most.dollars is None:
         return f"Cost: {money(least.dollars)} and more, for the answer; estimated."
     return f"Cost: {money(least.dollars)} to {money(most.dollars)}, estimated."
+
+
+def caps(caps: Caps) -> list[str]:
+    """What the caps of this kernel leave, one line each."""
+    if not caps.in_force:
+        return []
+    spending = caps.spending()
+    left = [max(cap.left(spending), ZERO) for cap in caps.in_force]
+    return [
+        f"The cap of {cap} leaves {money(rest) if rest else 'nothing'}."
+        for cap, rest in zip(caps.in_force, left, strict=True)
+    ]

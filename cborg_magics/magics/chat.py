@@ -177,7 +177,8 @@ class ChatMagic(Magics):
             plan = session.plan(text, **wishes)
             from cborg_magics.display import wording
 
-            display.tell(self._shell, *wording.plan(plan, session.estimate(plan)))
+            lines = wording.plan(plan, session.estimate(plan))
+            display.tell(self._shell, *lines, *wording.caps(session.caps))
             return
         reply = self._answer(session, text, wishes)
         if args.output:

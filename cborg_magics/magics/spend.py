@@ -100,7 +100,10 @@ class SpendMagic(Magics):
         try:
             if args.cap is not ...:
                 session.cap(args.cap)
-                display.tell(self._shell, *(_caps(session) or ["This kernel has no cap."]))
+                from cborg_magics.display import wording
+
+                lines = wording.caps(session.caps) or ["This kernel has no cap."]
+                display.tell(self._shell, *lines)
             if args.reconcile:
                 self._reconcile(session)
             if args.export or args.output:
@@ -116,6 +119,7 @@ class SpendMagic(Magics):
         """The ledger at once; the service, which may be slow to answer, below it."""
         from cborg_magics import spending
         from cborg_magics.display import spending as look
+        from cborg_magics.display import wording
         from cborg_magics.exchange import Account
 
         today = datetime.now().astimezone().date()
@@ -132,7 +136,7 @@ class SpendMagic(Magics):
 
         screen = look.Screen(self._shell)
         screen.show(seen(Account()))
-        lines = [*_caps(session), *self._service(session, screen, seen)]
+        lines = [*wording.caps(session.caps), *self._service(session, screen, seen)]
         if lines:
             display.tell(self._shell, *lines)
 
@@ -174,21 +178,6 @@ class SpendMagic(Magics):
         if args.output:
             self._shell.user_ns[args.output] = _frame([_cells(row) for row in rows])
             display.tell(self._shell, f"{count(len(rows), 'call')} in {args.output}.")
-
-
-def _caps(session: Session) -> list[str]:
-    """What the caps of this kernel leave, one line each."""
-    from cborg_magics.pricing import money
-
-    caps = session.caps.in_force
-    if not caps:
-        return []
-    spending = session.caps.spending()
-    left = [max(cap.left(spending), Decimal(0)) for cap in caps]
-    return [
-        f"The cap of {cap} leaves {money(rest) if rest else 'nothing'}."
-        for cap, rest in zip(caps, left, strict=True)
-    ]
 
 
 def _cells(row: Row) -> dict[str, Any]:

@@ -209,6 +209,18 @@ def test_a_dry_run_asks_no_model(
     assert "Cost: $0.00123 to $0.00323, estimated." in shown
 
 
+def test_a_dry_run_says_what_the_caps_leave(
+    shell: Any,
+    service: FaultServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed(service)
+    monkeypatch.setenv("CBORG_BUDGET_DAY", "0.25")
+    assert run(shell, "%chat --dry-run what is it?") is None
+    assert "The cap of $0.25 a day (CBORG_BUDGET_DAY) leaves $0.250." in capsys.readouterr().out
+
+
 def test_a_dry_run_says_what_it_does_not_know(
     shell: Any, service: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
