@@ -167,7 +167,7 @@ def test_the_embedded_model_answers_without_any_setting(
     watch(lab, 2, lambda seen: "smollm2-135m · " in seen[-1])
     lab.wait()
     lab.screenshot(pictures / "embedded.png")
-    assert re.search(r"free · .* · on this machine$", lab.text(2))
+    assert re.search(r"free · .* · on this machine · turn 2 of main$", lab.text(2))
     assert "widget" not in nbformat.writes(file(lab))
 
 
