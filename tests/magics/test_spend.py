@@ -278,6 +278,7 @@ def test_it_agrees_with_the_proxy(
     assert ours == logged > 0
     from cborg_magics.pricing import money
 
+    database_proxy.wait_for_spend(key, more_than=float(logged) * 0.999)  # it lags its own log
     words = booked(run)
     assert f"this kernel  {money(logged)}".split() == words.splitlines()[2].split()[:3]
     assert f"the key's budget, {money(1 - logged)} left of $1.00, {money(logged)} booked" in words
