@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cborg_magics import errors
+from cborg_magics import errors, pricing
 from cborg_magics.catalogue import Catalogue, Model
+from cborg_magics.display import wording
 from cborg_magics.exchange import Message, Picture, Request, Source
 from cborg_magics.providers.llmbase import LLMBASE
 from cborg_magics.session import Session
@@ -224,6 +227,58 @@ def test_a_key_of_the_chat_product_is_never_sent(server: LLMBase, home: Any) -> 
 def test_it_has_no_embeddings_and_reads_cache_keys() -> None:
     assert not LLMBASE.embeds
     assert LLMBASE.cache_keys
+
+
+def test_another_model_that_answers_is_told_and_the_cheaper_price_counts(
+    session: Session,
+) -> None:
+    reply = session.chat("hi", model=AWAY)
+    assert reply.fallback == "model_unavailable"
+    assert "not the model you asked (model_unavailable)" in wording.badge(reply)
+    assert reply.usage is not None
+    costs = []
+    for name in (AWAY, reply.served or ""):
+        model = (session.catalogue(5) or Catalogue()).find(name)
+        assert model is not None
+        cost = pricing.price_of(reply.usage, None, model.prices)
+        assert cost.dollars is not None
+        costs.append(cost.dollars)
+    assert reply.cost.dollars == min(costs)
+
+
+def test_the_calls_of_a_thread_say_that_they_begin_alike(server: LLMBase, session: Session) -> None:
+    session.chat("hi")
+    session.chat("again")
+    session.chat("alone", once=True)
+    session.chat("elsewhere", thread="side")
+    asked = [each.body for each in server.requests if each.method == "POST"]
+    first, second, alone, side = (body.get("prompt_cache_key") for body in asked)
+    assert first == second != side
+    assert alone is None
+    assert "main" not in first
+
+
+def test_a_longest_answer_is_always_sent(server: LLMBase, session: Session) -> None:
+    session.chat("hi")
+    assert [each.body["max_tokens"] for each in server.requests if each.method == "POST"] == [4096]
+
+
+def test_a_list_of_an_earlier_day_serves_while_the_service_is_away(
+    server: LLMBase, home: Path
+) -> None:
+    with connect(server, home) as session:
+        assert session.catalogue(5)
+    (file,) = (home / "models").iterdir()
+    assert KEY not in file.read_text()
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "read_at": "2026-01-01T00:00:00+00:00"}))
+    server.stop()
+    with connect(server, home) as session:
+        catalogue = session.catalogue(5)
+        assert catalogue is not None
+        assert catalogue.stale
+        assert catalogue.names()
+    server.start()
 
 
 # -- the stand-in keeps to the documentation -----------------------------------------------
