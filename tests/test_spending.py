@@ -270,10 +270,10 @@ def test_a_correction_is_added_and_nothing_is_overwritten(home: Path) -> None:
     from contextlib import closing
 
     ledger = Ledger(home)
-    ledger.record(reply("0.5", Source.ESTIMATED), "k", notebook="/work/a.ipynb")
+    ledger.record(reply("0.5", Source.ESTIMATED), "k", notebook="a.ipynb")
     ledger.record(reply("0.25", Source.ESTIMATED), "k")
     first, second = ledger.rows()
-    assert (first.notebook, second.notebook) == ("/work/a.ipynb", None)
+    assert (first.notebook, second.notebook) == ("a.ipynb", None)
     ledger.correct({first.id: Cost(Decimal("0.4"), Source.BILLED)})
     ledger.correct({first.id: Cost(Decimal("0.3"), Source.BILLED)})
     assert [each.cost for each in ledger.rows()] == [

@@ -243,6 +243,37 @@ def test_a_prompt_is_kept_by_anthropics_models(shell: Any, service: FaultServer)
     assert sent(service)["messages"][0] == {"role": "system", "content": "long"}
 
 
+def test_tokens_written_to_a_cache_that_an_old_proxy_leaves_out_are_counted(
+    shell: Any, service: FaultServer
+) -> None:
+    old = usage(10, 5) | {"cache_creation_input_tokens": 2000}
+    new = usage(2010, 5) | {"cache_creation_input_tokens": 2000}
+    new["prompt_tokens_details"] = {"cached_tokens": 0, "cache_creation_tokens": 2000}
+    for told in (old, new):
+        service.script(CHAT, chat_stream("yes", usage=told))
+        run(shell, "%chat -o r hi")
+        assert shell.user_ns["r"].usage.prompt == 2010
+
+
+def test_a_key_of_ours_never_goes_along_whatever_it_looks_like(
+    shell: Any, service: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CBORG_API_KEY", "plain-words-as-a-key")
+    monkeypatch.setenv("CBORG_PROVIDER", "litellm")
+    run(shell, "settings = {'key': 'plain-words-as-a-key'}")
+    assert run(shell, "%chat -a settings what?") is None
+    assert "plain-words-as-a-key" not in str(sent(service))
+    assert "[key]" in str(sent(service))
+
+
+def test_money_and_markup_in_our_own_lines_are_just_text() -> None:
+    from cborg_magics.display.notebook import quiet
+
+    html = quiet("$1 to $2 <b>")
+    assert html.count("<span>$</span>") == 2
+    assert "&lt;b&gt;" in html
+
+
 def test_the_ledger_says_which_thread_a_call_was_of(shell: Any, service: FaultServer) -> None:
     run(shell, "%chat -t side hi")
     run(shell, "%chat --once hi")
