@@ -505,6 +505,8 @@ def test_where_bytes_do_not_fit_the_services_own_count_may(
     with pytest.raises(CapReached):
         capped.chat(question, max_tokens=1000)
     priced.always("/utils/token_counter", json_answer({"total_tokens": 3003}))
+    with pytest.raises(CapReached):  # half as much again: $0.0135 and $0.039, of $0.05
+        capped.chat(question, max_tokens=2600)
     assert capped.chat(question, max_tokens=1000).text == "a"
 
 
