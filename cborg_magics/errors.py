@@ -5,6 +5,8 @@ CborgError                 everything this package raises on purpose
 ├── BadAttachment          what was to be attached is not there, or cannot be sent
 ├── NotAllowed             a rule of this installation forbids it
 ├── CapReached             a cap on spending leaves too little; nothing was sent
+├── BadTexts               what was to be embedded is empty, no text, or too long
+├── DifferentModel         vectors of two models would meet
 ├── BadAnswer              the answer has not the shape that was asked for; it is kept
 ├── BadSetting             an environment variable is wrong
 ├── NoKey                  a service was named, its key was not
@@ -111,6 +113,14 @@ class NotAllowed(CborgError):
 
 class CapReached(CborgError):
     """A cap on spending leaves too little; nothing was sent."""
+
+
+class BadTexts(CborgError):
+    """What was to be embedded is empty, no text, or too long."""
+
+
+class DifferentModel(CborgError):
+    """Vectors of two models would meet."""
 
 
 class BadAnswer(CborgError):

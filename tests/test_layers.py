@@ -15,7 +15,7 @@ PACKAGE = Path(cborg_magics.__file__).parent
 # A file may import from rooms below its own, and from its own folder; never sideways or up.
 LAYERS = (
     {"magics"},
-    {"checking"},
+    {"checking", "embeddings"},
     {"session", "display"},
     {"planning"},
     {"providers", "attachments", "caps", "conversation", "schemas", "reconciling", "spending"},
@@ -29,13 +29,14 @@ LAYERS = (
 DOORS = {
     "openai": {"providers/client.py"},
     "tenacity": {"retry.py"},
-    "sqlite3": {"ledger.py"},
+    "sqlite3": {"ledger.py", "embeddings/cache.py"},
     "xllamacpp": {"providers/local.py"},
     "PIL": {"attachments/raster.py"},
     "resvg_py": {"attachments/svg.py"},
     "pypdfium2": {"attachments/pdf.py"},
     "pydantic": {"schemas"},
     "jsonschema": {"schemas"},
+    "numpy": {"attachments", "embeddings", "providers"},
     "platformdirs": {"settings.py"},
     "IPython": {"magics"},
 }

@@ -1,0 +1,1 @@
+"""How does a column of texts become vectors that can be searched, kept and looked at?"""
