@@ -14,7 +14,7 @@ from datetime import datetime, time, timezone
 from decimal import Decimal
 
 from cborg_magics import tokens
-from cborg_magics.catalogue import Model
+from cborg_magics.catalogue import Kind, Model
 from cborg_magics.errors import CapReached
 from cborg_magics.exchange import Capped, Request
 from cborg_magics.ledger import Booking, Ledger, Spending, Spent
@@ -98,7 +98,11 @@ def weigh(call: WorstCase, caps: Sequence[Cap], spending: Spending) -> Allowance
 
 def worst_case(request: Request, model: Model | None, asked: bool, prompt: int) -> WorstCase | None:
     """What `request`, with `prompt` tokens, may come to; None if no price is known."""
-    if model is None or model.prices.prompt is None or model.prices.completion is None:
+    if model is None or model.prices.prompt is None:
+        return None
+    if model.kind is Kind.EMBEDDING:  # it writes nothing
+        return WorstCase(prompt * model.prices.prompt, Decimal(0), 0)
+    if model.prices.completion is None:
         return None
     price, written = model.prices.prompt, model.prices.written
     if written is not None and any(message.cached for message in request.messages):
@@ -179,6 +183,20 @@ class Caps:
         shorter = replace(request, max_tokens=found.max_tokens)
         return shorter, Capped(found.max_tokens, found.by.name)
 
+    def foresee(self, dollars: Decimal, *, yes: bool = False) -> None:
+        """Raises `CapReached` if a job of many calls, of so many US dollars in all, would pass
+        a cap. Nothing is held: each call is weighed when its turn comes."""
+        caps = [cap for cap in self.in_force if cap.locked or not yes]
+        if not caps or not dollars:
+            return
+        try:
+            spending = self.spending()
+        except OSError:
+            return  # the first call says what is wrong
+        cap = min(caps, key=lambda each: each.left(spending))
+        if dollars > cap.left(spending):
+            raise _reached(cap, spending, dollars, 0, "all of it")
+
     def warnings(self) -> list[str]:
         """The caps that are nearly used up, one line each, each said once (a day, for a day's)."""
         if not (caps := self.in_force):
@@ -226,16 +244,18 @@ def midnight() -> datetime:
     return datetime.combine(datetime.now().date(), time.min).astimezone(timezone.utc)
 
 
-def _reached(cap: Cap, spending: Spending, dollars: Decimal, least: int | None) -> CapReached:
+def _reached(
+    cap: Cap, spending: Spending, dollars: Decimal, least: int | None, what: str = "this call"
+) -> CapReached:
     left, held = cap.left(spending), cap.spent(spending).held
     leaves = f"leaves {money(left)}" if left > 0 else "is used up"
     beside = f" beside {money(held)} held for calls under way" if held else ""
     answer = f" with an answer of {least} tokens" if least else ""
-    hint = "Send less" if least else "Lower --max-tokens"
+    hint = "Lower --max-tokens" if least is None else "Send less"
     if held:
         hint = "Wait for the calls under way, or lower their --max-tokens"
     return CapReached(
-        f"the cap of {cap} {leaves}{beside}; this call may cost {money(dollars)}{answer}",
+        f"the cap of {cap} {leaves}{beside}; {what} may cost {money(dollars)}{answer}",
         _do(f"{hint}, take a cheaper model" if not held else hint, cap.locked),
     )
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from cborg_magics import pricing, tokens
 from cborg_magics.catalogue import Kind, Model
+from cborg_magics.embeddings.call import call
 from cborg_magics.errors import CborgError, Interrupted, Unavailable
 from cborg_magics.exchange import Cost, Event, Outcome, Reply, Usage, Waiting
 from cborg_magics.session import Session
@@ -85,9 +86,8 @@ def check(session: Session, models: Sequence[Model], tell: Callable[[Checked], o
 def _check(session: Session, model: Model) -> Checked:
     try:
         if model.kind is Kind.EMBEDDING:
-            vectors, reply = session.embed([WORD], model.name, timeout=SECONDS)
-            size = len(vectors[0]) if vectors else 0
-            return _answered(reply, f"a vector of {size:,} numbers", size)
+            found, reply = call(session, [WORD], model.name, timeout=SECONDS)
+            return _answered(reply, f"a vector of {found.size:,} numbers", found.size)
         reply = session.chat(
             QUESTION,
             model=model.name,

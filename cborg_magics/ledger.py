@@ -210,9 +210,8 @@ class Ledger:
         Returns None, or one line saying that the row waits in memory for the next try; what
         was held stays held until then.
         """
-        number = booking.id if booking else ""
-        with self._lock:
-            self._unsaved.append((reply, kernel, thread, notebook, number))
+        # Not under the lock: whoever writes next takes along what has come by then.
+        self._unsaved.append((reply, kernel, thread, notebook, booking.id if booking else ""))
         if booking:
             booking.held = False
         try:

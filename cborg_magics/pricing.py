@@ -60,3 +60,16 @@ def cheaper(one: Cost, other: Cost) -> Cost:
     if one.dollars is None or other.dollars is None:
         return UNKNOWN
     return one if one.dollars <= other.dollars else other
+
+
+def add(one: Cost, other: Cost) -> Cost:
+    """Both together: unknown if one is, billed only if all that was charged is.
+
+    >>> add(Cost(Decimal("0.1"), Source.BILLED), Cost(Decimal("0.2"), Source.ESTIMATED))
+    Cost(dollars=Decimal('0.3'), source=<Source.ESTIMATED: 'estimated'>)
+    """
+    if one.dollars is None or other.dollars is None:
+        return UNKNOWN
+    sources = {each.source for each in (one, other)} - {Source.FREE}
+    source = Source.ESTIMATED if len(sources) > 1 else min(sources, default=Source.FREE)
+    return Cost(one.dollars + other.dollars, source)

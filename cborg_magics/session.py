@@ -36,7 +36,7 @@ from cborg_magics.interrupts import Hold, holding
 from cborg_magics.ledger import Booking, Ledger
 from cborg_magics.planning import Plan, Question
 from cborg_magics.progress import Progress, error_name
-from cborg_magics.providers.client import Client, Embedded, Vectors
+from cborg_magics.providers.client import Client
 from cborg_magics.providers.provider import Service
 from cborg_magics.settings import Settings, write_private
 
@@ -84,7 +84,7 @@ class Session:
         self._chosen: str | None = None
         self._client: Client | None = None
         self._catalogue = FetchedCatalogue(self._read_catalogue, self._catalogue_file)
-        self._gate = threading.BoundedSemaphore(settings.parallel)
+        self.gate = threading.BoundedSemaphore(settings.parallel)  # requests at a time
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Session:
@@ -150,7 +150,7 @@ class Session:
             self._chosen = None  # a name of another service
         self.settings = settings
         self.caps.adopt(settings, self.ledger)
-        self._gate = threading.BoundedSemaphore(settings.parallel)
+        self.gate = threading.BoundedSemaphore(settings.parallel)
         self._catalogue = FetchedCatalogue(self._read_catalogue, self._catalogue_file)
 
     def cap(self, dollars: Decimal | None) -> None:
@@ -193,61 +193,6 @@ class Session:
                 error.reply = self._join(plan, error.reply)
             raise
         return self._join(plan, reply)
-
-    def embed(
-        self, texts: Sequence[str], model: str, *, timeout: float | None = None
-    ) -> tuple[Vectors, Reply]:
-        """The vectors of `texts`, one for each, in one call that is not tried again; and what
-        it came to. A row in the ledger, whatever happens. Raises a `CborgError`."""
-        service, seconds = self.service, timeout or self.settings.timeout
-        known = service.provider.model_in(self.catalogue(planning.CATALOGUE_SECONDS), model)
-        policy.check(model, service.provider.location(known), self.settings)
-        messages = tuple(Message("user", text) for text in texts)
-        request = Request(model, messages, stream=False, timeout=seconds)
-        found: Embedded | None = None
-        problem: BaseException | None = None
-        with self.ledger.booking() as booking, self._gate:
-            if self.caps.in_force:
-                self.caps.afford(booking, request, known, lambda: None)
-            started, clock = datetime.now(timezone.utc), time.monotonic()
-            try:
-                found = self.client.embed(model, texts, seconds)
-            except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
-                problem = error
-            usage = (
-                (found.usage or Usage(tokens.of_messages(messages), 0, counted=False))
-                if found
-                else None
-            )
-            cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
-            if found:
-                cost = pricing.price_of(usage, found.billed, known.prices if known else None)
-            reply = Reply(
-                text="",
-                reasoning="",
-                provider=service.provider.name,
-                host=service.host,
-                model=model,
-                served=found.served if found else None,
-                location=service.provider.location(known),
-                outcome=Outcome.COMPLETED if found else Outcome.FAILED,
-                finish_reason=None,
-                usage=usage,
-                cost=cost,
-                started=started,
-                first_text=None,
-                seconds=time.monotonic() - clock,
-                call_id=found.call_id if found else getattr(problem, "call_id", None),
-                error=error_name(problem),
-            )
-            place = (self.kernel, None, booking, self.notebook)
-            if warning := self.ledger.record(reply, *place):
-                self.warnings.append(warning)
-        if found is None:
-            assert problem is not None  # noqa: S101 - one of the two
-            problem.reply = reply  # type: ignore[attr-defined]  # any exception may carry it
-            raise errors.bare(problem) if isinstance(problem, errors.Plain) else problem
-        return found.vectors, reply
 
     def plan(self, question: str | Question, **wishes: Any) -> Plan:
         """What `chat` would send. Raises what can be known before anything is sent."""
@@ -358,7 +303,7 @@ class Session:
 
         def attempt() -> None:
             with ExitStack() as stack:
-                stack.enter_context(self._gate)
+                stack.enter_context(self.gate)
                 progress.sent = True
                 answer.open()
                 in_flight.push(stack.pop_all())
@@ -375,7 +320,7 @@ class Session:
             say(Asking(request.model, self.service.host))
             self._catalogue.begin()
             try:
-                retry.call(attempt, self._policy(), waiting)
+                retry.call(attempt, self.policy(), waiting)
             except errors.Refused as refusal:
                 raise self._understood(refusal, request) from None
             for piece in answer:
@@ -384,7 +329,8 @@ class Session:
                 if progress.loops(self.service.provider.looping):
                     break
 
-    def _policy(self) -> retry.Policy:
+    def policy(self) -> retry.Policy:
+        """When calls of this session are tried again."""
         return retry.Policy(lambda: self.client.answered, self.person, self.settings.max_wait)
 
     def _understood(self, refusal: errors.Refused, request: Request) -> errors.CborgError:

@@ -57,6 +57,7 @@ class Settings:
     openai: Credential
     model: str | None
     vision_model: str | None
+    embed_model: str | None
     max_tokens: int | None
     temperature: float | None
     system: str | None
@@ -112,6 +113,7 @@ class Settings:
             openai=credential("OPENAI"),
             model=get("CBORG_MODEL", str, "lbl/cborg-chat"),
             vision_model=get("CBORG_VISION_MODEL", str, "lbl/cborg-vision"),
+            embed_model=get("CBORG_EMBED_MODEL", str, "nomic-embed-text"),
             max_tokens=get("CBORG_MAX_TOKENS", _whole, "1000"),
             temperature=get("CBORG_TEMPERATURE", _temperature, "0.2"),
             system=get("CBORG_SYSTEM", str, "'Answer briefly.'"),

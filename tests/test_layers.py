@@ -15,7 +15,8 @@ PACKAGE = Path(cborg_magics.__file__).parent
 # A file may import from rooms below its own, and from its own folder; never sideways or up.
 LAYERS = (
     {"magics"},
-    {"checking", "embeddings"},
+    {"checking"},
+    {"embeddings"},
     {"session", "display"},
     {"planning"},
     {"providers", "attachments", "caps", "conversation", "schemas", "reconciling", "spending"},

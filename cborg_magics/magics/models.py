@@ -186,7 +186,7 @@ class ModelsMagic(Magics):
         began = time.monotonic()
         bar = Bar(
             self._shell,
-            len(models),
+            lambda: len(models),
             lambda: len(found),
             lambda elapsed: model_list.checks(found, len(models), elapsed),
         )

@@ -35,6 +35,7 @@ CBORG = replace(
     default_model="lbl/cborg-chat",
     vision_model="lbl/cborg-vision",
     default_url="https://api.cborg.lbl.gov",
+    hosts=("api.cborg.lbl.gov", "api-local.cborg.lbl.gov"),
     credential=lambda settings: settings.cborg,
     read_models=read_models,
     key_page="https://api.cborg.lbl.gov/key/manage",

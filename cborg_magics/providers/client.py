@@ -12,7 +12,6 @@ import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -32,26 +31,15 @@ from cborg_magics.exchange import (
     Usage,
     dollars,
 )
-from cborg_magics.providers import refusals
+from cborg_magics.providers import refusals, vectors
 from cborg_magics.providers.provider import Headers, Service
+from cborg_magics.providers.vectors import Embedded
 
 CONNECT_SECONDS = 10.0  # off the VPN, packets vanish: without this, silence for ten minutes
 QUICK_SECONDS = 20.0  # for the service's own routes
 ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 Piece = Text | Reasoning
-Vectors = tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Vectors, one for each text, in their order; `billed` in US dollars, None: not said."""
-
-    vectors: Vectors
-    usage: Usage | None
-    billed: Decimal | None
-    served: str | None
-    call_id: str | None
 
 
 class Client:
@@ -60,37 +48,16 @@ class Client:
     def __init__(self, service: Service, log: Callable[[str], None] | None = None) -> None:
         self.service = service
         self.answered = False  # has the host ever answered, with whatever status?
+        self.packs: dict[str, bool] = {}  # which models' vectors come in base64, as far as known
         self._log = log
 
     def answer(self, request: Request) -> Answer:
         """The answer to `request`, not asked for yet: `open()` asks, and may be tried again."""
         return Answer(self, request)
 
-    def embed(self, model: str, texts: Sequence[str], timeout: float) -> Embedded:
+    def embed(self, model: str, texts: str | Sequence[str], timeout: float) -> Embedded:
         """The vectors of `texts`; `timeout` in seconds. Raises the errors of `errors.py`."""
-        import openai
-
-        provider = self.service.provider
-        self.log(">", f"{model}: {len(texts)} texts to embed")
-        with self.translated(model):
-            raw = self.sdk.embeddings.with_raw_response.create(
-                model=model,
-                input=list(texts),
-                encoding_format="float",
-                timeout=openai.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
-            )
-            self.answered = True
-            answer = raw.parse()
-            rows = sorted(answer.data, key=lambda row: row.index)
-            if len(rows) != len(texts):
-                raise ValueError(f"{len(rows)} vectors came for {len(texts)} texts")
-            return Embedded(
-                vectors=tuple(tuple(row.embedding) for row in rows),
-                usage=_embedded(answer.usage),
-                billed=provider.billed(raw.headers),
-                served=provider.served(raw.headers),
-                call_id=provider.call_id(raw.headers),
-            )
+        return vectors.embed(self, model, texts, timeout)
 
     def models(self) -> list[Model]:
         """What can be asked for. Raises the errors of `errors.py`."""
@@ -125,6 +92,13 @@ class Client:
                 return int(counted["total_tokens"]) or None
         except errors.CborgError:
             return None  # old proxies have no such route
+
+    @staticmethod
+    def patience(seconds: float) -> Any:
+        """How long to wait for an answer; who does not even take the call is left sooner."""
+        import openai
+
+        return openai.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
 
     def log(self, mark: str, what: object) -> None:
         """Note what goes over the wire, where that is wanted; else it costs nothing."""
@@ -321,13 +295,11 @@ class Answer:
 
 
 def _body(request: Request, client: Client) -> dict[str, Any]:
-    import openai
-
     body: dict[str, Any] = {
         "model": request.model,
         "messages": [_message(message) for message in request.messages],
         "stream": request.stream,
-        "timeout": openai.Timeout(request.timeout, connect=min(CONNECT_SECONDS, request.timeout)),
+        "timeout": client.patience(request.timeout),
     }
     if request.stream:
         body["stream_options"] = {"include_usage": True}
@@ -390,12 +362,6 @@ def _usage(usage: Any) -> Usage:
         reasoning=getattr(completion, "reasoning_tokens", None),
         written=written,
     )
-
-
-def _embedded(usage: Any) -> Usage | None:
-    """Old servers send no usage with vectors."""
-    prompt = getattr(usage, "prompt_tokens", None)
-    return None if prompt is None else Usage(int(prompt), 0)
 
 
 def _http_library() -> Any:

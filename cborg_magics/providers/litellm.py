@@ -132,6 +132,7 @@ LITELLM = Provider(
     name="litellm",
     title="LiteLLM",
     default_model="",
+    embed_model="nomic-embed-text",
     credential=lambda settings: settings.litellm,
     read_models=read_models,
     key_page="the people who run the proxy",

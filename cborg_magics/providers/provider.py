@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -40,6 +40,12 @@ class Service:
         parts = urlsplit(self.base_url)
         return parts.netloc.rpartition("@")[2]
 
+    @property
+    def name(self) -> str:
+        """What stays the same where a service has several addresses: else its host."""
+        known = self.provider.here or self.host in self.provider.hosts
+        return self.provider.name if known else self.host
+
 
 def _nothing(headers: Headers) -> None:
     return None
@@ -63,7 +69,9 @@ class Provider:
     credential: Callable[[Settings], Credential | None]
     read_models: Callable[[Get], list[Model]]
     vision_model: str | None = None  # asked when pictures go along and no model is named
+    embed_model: str | None = None  # makes vectors where no model is named
     default_url: str | None = None
+    hosts: tuple[str, ...] = ()  # of one and the same service
     key_page: str | None = None
     needs_key: bool = True
     adds_v1: bool = True  # OpenAI's routes stand below /v1 of the address
@@ -79,6 +87,8 @@ class Provider:
     # raises a CborgError that names what `model` lacks for a request, where that is known
     check: Callable[[Request, Model | None], None] = _anything
     embeds: bool = True  # has it embeddings at all?
+    # the vectors of texts, packed, where the model runs inside this process
+    encode: Callable[[Sequence[str]], list[bytes]] | None = None
     cache_keys: bool = False  # does it read `prompt_cache_key`, to find an earlier prompt again?
     token_counter: str | None = None  # the route that counts the tokens of messages, for nothing
     read_account: Callable[[Get], Account] = lambda get: Account()
@@ -104,7 +114,8 @@ class Provider:
         """What is known of the model that answers to `name`: here, one answers to every name."""
         if catalogue is None:
             return None
-        return next(iter(catalogue.models), None) if self.here else catalogue.find(name)
+        found = catalogue.find(name)
+        return found or (next(iter(catalogue.models), None) if self.here else None)
 
     def longest_answer(self, model: Model | None) -> int | None:
         """How many tokens to allow where nobody has said: what the model can write, at most."""

@@ -1,0 +1,171 @@
+"""Which vectors have been paid for already? They are kept on disk, each as it comes.
+
+Known by service, model, kind (document, query, picture) and the exact text, of which only a
+digest is written down: no text and no key stands in the file. Opened for each job, and written
+in short transactions: a killed kernel loses nothing that had come. Like the ledger it needs no
+write-ahead log, which home directories on the network cannot share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from cborg_magics.embeddings.origin import Origin
+
+# Append to this tuple; never edit what has been released.
+MIGRATIONS = (
+    """CREATE TABLE sets (
+        id INTEGER PRIMARY KEY,
+        service TEXT NOT NULL,
+        model TEXT NOT NULL,
+        kind TEXT NOT NULL,        -- document, query, picture
+        made TEXT NOT NULL,        -- ISO 8601, UTC
+        UNIQUE (service, model, kind)
+    )""",
+    """CREATE TABLE vectors (
+        id INTEGER PRIMARY KEY,
+        of INTEGER NOT NULL,       -- sets.id
+        digest BLOB NOT NULL,      -- SHA-256 of the text
+        vector BLOB NOT NULL       -- little-endian float32
+    )""",
+    "CREATE UNIQUE INDEX vectors_digest ON vectors (of, digest)",
+)
+AT_ONCE = 500  # values in a question to SQLite
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What is kept of one model: how many vectors of `size` numbers, and their bytes."""
+
+    service: str
+    model: str
+    kind: str
+    count: int
+    size: int
+    octets: int
+
+
+def digest(text: str) -> bytes:
+    """What a text is known by."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+class VectorCache:
+    """The cache in the directory `home`, made on the first write, readable by its owner only."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "vectors.sqlite"
+        self._waiting: list[tuple[Origin, str, Mapping[bytes, bytes]]] = []
+        self._lock = threading.Lock()
+
+    def find(self, origin: Origin, kind: str, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The vectors that are kept, by digest. Raises `OSError`."""
+        if not self.path.exists():
+            return {}
+        found: dict[bytes, bytes] = {}
+        with self._open() as db:
+            of = _set(db, origin, kind)
+            if of is None:
+                return {}
+            for start in range(0, len(digests), AT_ONCE):
+                part = digests[start : start + AT_ONCE]
+                marks = ", ".join("?" * len(part))
+                asked = f"SELECT digest, vector FROM vectors WHERE of = ? AND digest IN ({marks})"  # noqa: S608 - marks
+                found.update(db.execute(asked, [of, *part]))
+        return found
+
+    def keep(self, origin: Origin, kind: str, vectors: Mapping[bytes, bytes]) -> None:
+        """Write vectors down, by digest; a newer one takes an older one's place.
+
+        Of several threads the first to write takes along what the others have. Raises `OSError`.
+        """
+        self._waiting.append((origin, kind, vectors))
+        with self._lock:
+            waiting = tuple(self._waiting)
+            if not waiting:
+                return
+            with self._open() as db:
+                db.execute("BEGIN IMMEDIATE")
+                for whose, what, each in waiting:
+                    of = _set(db, whose, what) or _make(db, whose, what)
+                    db.executemany(
+                        "INSERT OR REPLACE INTO vectors (of, digest, vector) VALUES (?, ?, ?)",
+                        ((of, known_by, vector) for known_by, vector in each.items()),
+                    )
+                db.commit()
+            del self._waiting[: len(waiting)]
+
+    def holdings(self) -> list[Holding]:
+        """What is kept, by service and model. Raises `OSError`."""
+        if not self.path.exists():
+            return []
+        with self._open() as db:
+            return [
+                Holding(*row)
+                for row in db.execute(
+                    "SELECT service, model, kind, COUNT(*), MAX(LENGTH(vector)) / 4,"
+                    " SUM(LENGTH(vector)) FROM vectors JOIN sets ON sets.id = of"
+                    " GROUP BY of ORDER BY service, model, kind"
+                )
+            ]
+
+    def clear(self, model: str | None = None) -> int:
+        """Drop all vectors, or those of one model; how many there were. Raises `OSError`."""
+        if not self.path.exists():
+            return 0
+        which = "SELECT id FROM sets WHERE ? IS NULL OR model = ?"
+        with self._open() as db:
+            gone = db.execute(f"DELETE FROM vectors WHERE of IN ({which})", [model, model])  # noqa: S608 - a constant
+            db.execute(f"DELETE FROM sets WHERE id IN ({which})", [model, model])  # noqa: S608
+            db.commit()
+            db.execute("VACUUM")
+            return gone.rowcount
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # SQLite would create the file with everybody's permissions.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            with closing(sqlite3.connect(self.path, timeout=30)) as db:
+                db.execute("PRAGMA synchronous = NORMAL")
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version < len(MIGRATIONS):
+                    _migrate(db)
+                yield db
+        except sqlite3.Error as problem:
+            raise OSError(f"{self.path}: {problem}") from None
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring the file up to date; two kernels may try at once, the lock lets one of them."""
+    db.execute("BEGIN EXCLUSIVE")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for statement in MIGRATIONS[version:]:
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
+    db.commit()
+
+
+def _set(db: sqlite3.Connection, origin: Origin, kind: str) -> int | None:
+    asked = "SELECT id FROM sets WHERE service = ? AND model = ? AND kind = ?"
+    row = db.execute(asked, [origin.service, origin.model, kind]).fetchone()
+    return row[0] if row else None
+
+
+def _make(db: sqlite3.Connection, origin: Origin, kind: str) -> int:
+    now = datetime.now(timezone.utc).isoformat()
+    made = db.execute(
+        "INSERT INTO sets (service, model, kind, made) VALUES (?, ?, ?, ?)",
+        [origin.service, origin.model, kind, now],
+    )
+    assert made.lastrowid is not None  # noqa: S101 - it was just inserted
+    return made.lastrowid

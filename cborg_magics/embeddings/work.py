@@ -1,0 +1,238 @@
+"""How is a job done? In parallel, each piece once, kept on disk as it comes, paid for once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy
+
+from cborg_magics import errors, pricing
+from cborg_magics.embeddings import pieces
+from cborg_magics.embeddings.batches import Batches
+from cborg_magics.embeddings.cache import digest
+from cborg_magics.embeddings.call import Send, call
+from cborg_magics.embeddings.job import Job
+from cborg_magics.exchange import Cost, Event, Reply, Waiting
+from cborg_magics.session import Session
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STOPPING_SECONDS = 10.0  # how long a new job waits for requests of a stopped one
+REFUSED = (400, 413, 422)  # what may be the fault of one text among many
+
+_stopped: list[threading.Thread] = []  # of jobs that were interrupted; they end by themselves
+
+
+@dataclass
+class Tally:
+    """How far a job has come; read by whoever shows it, while it runs. `pieces` of `of` have
+    their vectors, `at_hand` of them had one before."""
+
+    of: int = 0
+    pieces: int = 0
+    at_hand: int = 0
+    tokens: int = 0
+    calls: int = 0
+    cost: Cost = pricing.FREE
+    waiting: Waiting | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+def settle() -> None:
+    """Wait a while for what stopped jobs had under way: it is paid for, and about to be kept."""
+    until = time.monotonic() + STOPPING_SECONDS
+    while _stopped and (left := until - time.monotonic()) > 0:
+        _stopped.pop().join(left)
+
+
+def run(
+    session: Session,
+    job: Job,
+    tally: Tally,
+    *,
+    timeout: float | None = None,
+    yes: bool = False,
+    send: Send | None = None,
+) -> NDArray[numpy.float32]:
+    """The vectors, (texts × d). Ctrl-C stops at once, and what is under way then is still kept
+    when it comes. `send` makes the calls in the place of this process.
+
+    Raises `CapReached` before anything is sent, if all of it would pass a cap; `BadTexts` for
+    what the service refused, when all else is done; and whatever a call raises.
+    """
+    session.caps.foresee(job.cost.dollars or Decimal(0), yes=yes)
+    tally.of, tally.pieces, tally.at_hand = len(job.pieces), len(job.kept), len(job.kept)
+    found = dict(job.kept)
+    if job.wanted:
+        found |= _Work(session, job, tally, timeout, yes, send).do()
+    packed = b"".join(found[number] for number in range(len(job.pieces)))
+    vectors = numpy.frombuffer(packed, "<f4").reshape(len(job.pieces), -1)
+    return pieces.pooled(vectors.astype(numpy.float32, copy=False), job.parts, job.pieces)
+
+
+class _Work:
+    """The requests of one job, under way in several threads."""
+
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        tally: Tally,
+        timeout: float | None,
+        yes: bool,
+        send: Send | None,
+    ) -> None:
+        self._session, self._job, self._tally = session, job, tally
+        self._timeout, self._yes, self._send = timeout, yes, send
+        self._batches = Batches(job.pieces, job.wanted, job.most)
+        self._came = queue.SimpleQueue[tuple[list[int], Sequence[bytes]] | BaseException]()
+        self._refused: dict[int, errors.CborgError] = {}  # by piece
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._unkept = ""
+
+    def do(self) -> dict[int, bytes]:
+        """The vectors of all pieces that are wanted, by position."""
+        session = self._session
+        _ = session.client.sdk  # made here, for threads would make one each
+        # More threads than requests: while some write down, others send.
+        count = min(2 * session.settings.parallel, len(self._job.wanted))
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        found: dict[int, bytes] = {}
+        try:
+            while len(found) + len(self._refused) < len(self._job.wanted):
+                came = self._came.get()
+                if isinstance(came, BaseException):
+                    raise came
+                found.update(zip(*came, strict=True))
+        except KeyboardInterrupt:
+            raise errors.Interrupted(f"stopped: {self._so_far()}") from None
+        except errors.CborgError as problem:
+            if found:
+                problem.do = f"{problem.do}\n{self._so_far().capitalize()}.".strip()
+            raise
+        finally:
+            self._over.set()
+            _stopped.extend(thread for thread in threads if thread.is_alive())
+            session.warnings += [self._unkept] * bool(self._unkept) + session.caps.warnings()
+        if self._refused:
+            raise self._bad()
+        return found
+
+    def _work(self) -> None:
+        try:
+            while not self._over.is_set() and (batch := self._batches.take()):
+                self._embed(batch)
+        except BaseException as problem:  # noqa: BLE001 - raised again in the thread that waits
+            self._came.put(problem)
+
+    def _embed(self, batch: list[int]) -> bool:
+        """Embed some pieces; where they are refused together, each half by itself. Did any
+        succeed?"""
+        try:
+            vectors = self._ask(batch)
+        except errors.BadTexts as problem:
+            self._refuse(batch, problem)
+            return False
+        except errors.Refused as refusal:
+            long = isinstance(refusal, errors.TooLong)
+            if not long and (type(refusal) is not errors.Refused or refusal.status not in REFUSED):
+                raise
+            if len(batch) == 1:
+                self._refuse(batch, refusal)
+                return False
+            half = len(batch) // 2
+            done = [self._embed(part) for part in (batch[:half], batch[half:])]
+            if all(done):
+                self._batches.shrink(half)  # it was the sum that was too much
+            elif not any(done) and not long:
+                raise  # it is no fault of one text
+            return any(done)
+        self._came.put((batch, vectors))
+        return True
+
+    def _refuse(self, batch: list[int], problem: errors.CborgError) -> None:
+        self._refused.update(dict.fromkeys(batch, problem))
+        self._came.put(([], []))
+
+    def _ask(self, batch: list[int]) -> Sequence[bytes]:
+        job, tally = self._job, self._tally
+        texts = [job.pieces[number] for number in batch]
+        found, reply = call(
+            self._session,
+            texts[0] if job.kind == "query" else texts,
+            job.origin.model,
+            timeout=self._timeout,
+            tell=self._hear,
+            yes=self._yes,
+            send=self._send,
+        )
+        self._count(reply)
+        _check(job, batch, found.vectors)
+        if job.cache:
+            try:
+                kept = dict(zip(map(digest, texts), found.vectors, strict=True))
+                job.cache.keep(job.origin, job.kind, kept)
+            except OSError as problem:
+                self._unkept = f"Vectors are not kept for the next time: {problem}."
+        with self._lock:
+            tally.pieces += len(batch)
+        return found.vectors
+
+    def _count(self, reply: Reply) -> None:
+        tally = self._tally
+        with self._lock:
+            tally.waiting = None
+            tally.calls += 1
+            tally.tokens += reply.usage.prompt if reply.usage else 0
+            tally.cost = pricing.add(tally.cost, reply.cost)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Waiting):
+            self._tally.waiting = event
+        if self._over.is_set():
+            raise errors.Interrupted("stopped")
+
+    def _so_far(self) -> str:
+        kept = self._job.cache and not self._unkept
+        done = f"{self._tally.pieces:,} of {self._tally.of:,} texts are embedded"
+        return f"{done} and kept; run it again to go on" if kept else f"{done}, and lost"
+
+    def _bad(self) -> errors.BadTexts:
+        problem = next(iter(self._refused.values()))
+        long = isinstance(problem, errors.TooLong)
+        do = "Mend the text, or leave it out."
+        if long:
+            do = "Cut the text, or say --split: its pieces are embedded, and pooled."
+        which = self._job.rows(self._refused)
+        return errors.BadTexts(f"{which}: {problem.what}", f"{do}\n{self._so_far().capitalize()}.")
+
+
+def _check(job: Job, batch: Sequence[int], vectors: Sequence[bytes]) -> None:
+    """Vectors that are none are not kept. Raises `DifferentModel` and `BadTexts`."""
+    sizes = {len(vector) // 4 for vector in vectors}
+    before = {len(vector) // 4 for vector in list(job.kept.values())[:1]}
+    if len(sizes | before) > 1:
+        if len(sizes) > 1 or not before:
+            raise errors.DifferentModel(f"{job.origin} gives vectors of different lengths")
+        raise errors.DifferentModel(
+            f"{job.origin} gives {sizes.pop():,} numbers for a text, and gave {before.pop():,} for"
+            " those that are kept: the model behind the name has changed",
+            f"Drop those, and embed all anew: %embed --cache-clear {job.origin.model}",
+        )
+    numbers = numpy.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
+    if not numpy.isfinite(numbers).all():
+        raise errors.BadTexts(f"{job.origin} answered with what are no numbers")

@@ -1,0 +1,123 @@
+"""How does one call turn texts into vectors? Texts go in, packed numbers come out.
+
+Numbers as JSON cost five times their size and most of the client's time, so they are asked for
+in base64. Some servers refuse that, some answer with plain numbers all the same, and some with
+nothing: each is asked for plain numbers from then on.
+
+A picture goes as a data address among the inputs, which is what LiteLLM takes for the models
+that it knows to see; no service was found that documents it for nomic-embed-vision. Unproved.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from cborg_magics import errors
+from cborg_magics.exchange import Usage
+
+if TYPE_CHECKING:
+    from cborg_magics.providers.client import Client
+
+NUMBER = 4  # bytes: a float32
+# How servers refuse base64. 500: what LiteLLM makes of an answer that it cannot read.
+UNWILLING = (400, 415, 422, 500, 501)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """`vectors`: one for each input, in order, as little-endian float32 packed; `billed` in US
+    dollars, None: not said."""
+
+    vectors: tuple[bytes, ...]
+    usage: Usage | None
+    billed: Decimal | None = None
+    served: str | None = None
+    call_id: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers a vector has."""
+        return len(self.vectors[0]) // NUMBER if self.vectors else 0
+
+
+def embed(client: Client, model: str, texts: str | Sequence[str], timeout: float) -> Embedded:
+    """The vectors of `texts`; `timeout` in seconds. Raises the errors of `errors.py`.
+
+    A bare string is sent as such: CBorg takes it for a query, and a list for documents.
+    """
+    if encode := client.service.provider.encode:
+        return Embedded(tuple(encode([texts] if isinstance(texts, str) else texts)), None)
+    packs = client.packs.get(model)
+    if packs is False:
+        return _ask(client, model, texts, timeout, "float")
+    try:
+        found = _ask(client, model, texts, timeout, "base64")
+    except (errors.Refused, errors.NotTheApi) as problem:
+        if packs or not _unwilling(problem):
+            raise
+        found = _ask(client, model, texts, timeout, "float")
+        client.packs[model] = False
+        return found
+    client.packs[model] = True
+    return found
+
+
+def _unwilling(problem: errors.Refused | errors.NotTheApi) -> bool:
+    """May it be base64 that was refused? What is refused by its name is not."""
+    if isinstance(problem, errors.NotTheApi):
+        return True
+    return type(problem) in (errors.Refused, errors.Unavailable) and problem.status in UNWILLING
+
+
+def _ask(
+    client: Client, model: str, texts: str | Sequence[str], timeout: float, form: str
+) -> Embedded:
+    provider = client.service.provider
+    count = 1 if isinstance(texts, str) else len(texts)
+    client.log(">", f"{model}: {count} inputs to embed, as {form}")
+    with client.translated(model):
+        raw = client.sdk.embeddings.with_raw_response.create(
+            model=model,
+            input=texts if isinstance(texts, str) else list(texts),
+            encoding_format=form,  # named: else the SDK unpacks base64 into lists
+            timeout=client.patience(timeout),
+        )
+        client.answered = True
+        answer = raw.parse()
+        rows = sorted(answer.data, key=lambda row: row.index)
+        if [row.index for row in rows] != list(range(count)):
+            raise ValueError(f"{len(rows)} vectors came for {count} texts")
+        return Embedded(
+            vectors=tuple(_packed(row.embedding) for row in rows),
+            usage=_usage(answer.usage),
+            billed=provider.billed(raw.headers),
+            served=provider.served(raw.headers),
+            call_id=provider.call_id(raw.headers),
+        )
+
+
+def _packed(vector: str | Sequence[float]) -> bytes:
+    """A vector in whichever form it came.
+
+    >>> _packed([1.0, 0.5]) == _packed("AACAPwAAAD8=")
+    True
+    """
+    if isinstance(vector, str):
+        packed = base64.b64decode(vector, validate=True)
+        if not packed or len(packed) % NUMBER:
+            raise ValueError(f"a vector of {len(packed)} bytes")
+        return packed
+    if not vector:
+        raise ValueError("an empty vector")
+    return struct.pack(f"<{len(vector)}f", *vector)
+
+
+def _usage(usage: Any) -> Usage | None:
+    """Old servers send no usage with vectors."""
+    prompt = getattr(usage, "prompt_tokens", None)
+    return None if prompt is None else Usage(int(prompt), 0)
