@@ -64,6 +64,14 @@ def tell(shell: Any, *lines: str) -> None:
         print(*lines, sep="\n")
 
 
+def show(shell: Any, data: dict[str, Any]) -> None:
+    """An output; in a terminal its plain text."""
+    if is_notebook(shell):
+        shell.display_pub.publish(data)
+    else:
+        print(data["text/plain"])
+
+
 def show_attached(shell: Any, attachments: Sequence[Attachment]) -> None:
     """What goes along, above the answer: the reader sees what the model saw."""
     if is_notebook(shell):

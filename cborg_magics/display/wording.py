@@ -177,6 +177,11 @@ def rejected(event: Rejected) -> str:
     return f"{event.reason}; asking once more"
 
 
+def place(location: Location) -> str:
+    """Where the data goes."""
+    return _PLACES[location]
+
+
 _PLACES = {
     Location.HERE: "on this machine",
     Location.ON_PREMISES: "on-premises",

@@ -18,7 +18,9 @@ class Batches:
     `pieces` are the texts, `wanted` the positions of those to send, `most` how many at once.
     """
 
-    def __init__(self, pieces: Sequence[str], wanted: Sequence[int], most: int = MOST_TEXTS) -> None:
+    def __init__(
+        self, pieces: Sequence[str], wanted: Sequence[int], most: int = MOST_TEXTS
+    ) -> None:
         self._pieces, self._wanted, self._most = pieces, wanted, most
         self._next = 0
         self._lock = threading.Lock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AnySet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,8 @@ def _found(value: Any, name: str) -> _Found:
     if isinstance(value, Mapping):
         return _Found(list(value.values()), tuple(value))
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind not in _TEXTUAL and (pictures := _pictures(value, name)):
+    is_empty = getattr(value, "size", None) == 0
+    if kind not in _TEXTUAL and not is_empty and (pictures := _pictures(value, name)):
         return _Found(pictures)
     if getattr(value, "ndim", 1) != 1:
         return _of_shape(value, name)
@@ -87,6 +87,8 @@ def _found(value: Any, name: str) -> _Found:
     for method in ("to_pylist", "to_list", "tolist"):
         if hasattr(type(value), method):
             return _Found(getattr(value, method)())
+    if hasattr(type(value), "to_numpy"):  # xarray's
+        return _found(value.to_numpy(), name)
     return _Found(_walked(value, name))
 
 
@@ -111,7 +113,7 @@ def _of_path(value: str | os.PathLike[str], name: str) -> _Found:
         texts, labels, note = text_files.read_folder(folder, name)
         return _Found(texts, labels, "file", (note,))
     is_file = isinstance(value, str) and text_files.is_file(value)
-    note = f"{value!r} was taken as a text; the file of that name is Path({value!r})."
+    note = f"{value!r} was taken as a text; the file of that name is Path({value!r})"
     return _Found([value], notes=(note,) if is_file else ())
 
 
@@ -166,7 +168,8 @@ def _walked(value: object, name: str) -> list[Any]:
             return [line.rstrip("\n") for line in value]
         rows = list(value)
         # A set comes in another order in every kernel.
-        return sorted(rows) if isinstance(value, AnySet) and set(map(type, rows)) == {str} else rows
+        is_set = isinstance(value, set | frozenset) and set(map(type, rows)) == {str}
+        return sorted(rows) if is_set else rows
     except Exception as problem:  # noqa: BLE001 - a generator runs any code of its author's
         why = " ".join(f"{type(problem).__name__}: {problem}".split())[:160]
         raise BadTexts(f"{name} cannot be read to its end: {why}") from None
@@ -201,7 +204,7 @@ def _sorted_out(found: _Found, value: object, name: str, skip_empty: bool) -> Co
     pictures = tuple(each for each in kept if isinstance(each, Picture))
     if pictures and len(pictures) < len(kept):
         raise BadTexts(f"{name} mixes pictures and texts.", "Embed each by itself.")
-    left_out = f"{len(empty):,} empty row{'s were' if len(empty) > 1 else ' was'} left out."
+    left_out = f"{len(empty):,} empty row{'s were' if len(empty) > 1 else ' was'} left out"
     return Corpus(
         tuple(each.name if isinstance(each, Picture) else each for each in kept),
         None if labels == list(range(len(kept))) else tuple(labels),

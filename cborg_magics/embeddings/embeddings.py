@@ -17,7 +17,7 @@ from cborg_magics.display.wording import DOT, cost, count
 from cborg_magics.embeddings import folder
 from cborg_magics.embeddings.hits import IN_HTML, IN_TEXT, Hit, Hits, beginning, named
 from cborg_magics.embeddings.origin import Origin
-from cborg_magics.embeddings.search import Floats, Index
+from cborg_magics.embeddings.search import BadValue, Floats, Index
 from cborg_magics.exchange import Cost, Source
 from cborg_magics.pricing import FREE, UNKNOWN
 
@@ -53,16 +53,16 @@ class Embeddings:
         made: datetime | None = None,
     ) -> None:
         if isinstance(texts, str):
-            raise ValueError("texts must be a sequence of texts, not one text")
+            raise BadValue("texts must be a sequence of texts, not one text")
         self.texts: Sequence[str] = _kept(texts)
         rows = _float_rows(vectors)
         if len(rows) != len(self.texts):
-            raise ValueError(
+            raise BadValue(
                 f"{count(len(self.texts), 'text')} and {count(len(rows), 'vector')} do not match"
             )
         self.labels: Sequence[Any] = range(len(rows)) if labels is None else _kept(labels)
         if len(self.labels) != len(rows):
-            raise ValueError(
+            raise BadValue(
                 f"{count(len(rows), 'text')} and {count(len(self.labels), 'label')} do not match"
             )
         self._index = Index(rows)
@@ -133,7 +133,7 @@ class Embeddings:
         full = [each for each in (self, other) if len(each)] or [self]
         if len({each.vectors.shape[1] for each in full}) > 1:
             sizes = " and ".join(f"{each.vectors.shape[1]:,}" for each in full)
-            raise ValueError(f"vectors of {sizes} numbers cannot be appended to each other")
+            raise BadValue(f"vectors of {sizes} numbers cannot be appended to each other")
         return Embeddings(
             [*self.texts, *other.texts],
             np.concatenate([each.vectors for each in full]),
@@ -152,10 +152,6 @@ class Embeddings:
         if len(part) < len(self) and self.cost.source is not Source.FREE:
             part.cost = UNKNOWN  # nobody knows its share
         return part
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        self.vectors.flags.writeable = False
 
     def _row(self, number: SupportsIndex) -> int:
         row = operator.index(number)
@@ -188,7 +184,7 @@ class Embeddings:
         if isinstance(query, str):
             return self._asked([query], k)[0]
         if not hasattr(query, "__iter__"):
-            raise ValueError("a query is a text, a list of texts, a vector, or n × d numbers")
+            raise BadValue("a query is a text, a list of texts, a vector, or n × d numbers")
         if not isinstance(query, np.ndarray):
             query = list(query)
         if len(query) and all(isinstance(each, str) for each in query):
@@ -213,7 +209,7 @@ class Embeddings:
 
     def _asked(self, queries: list[str], k: int) -> list[Hits]:
         if not all(query.strip() for query in queries):
-            raise ValueError("a query is empty")
+            raise BadValue("a query is empty")
         if not len(self):
             return [self._hits([], query) for query in queries]
         from cborg_magics.embeddings.asking import vectors_of
@@ -226,7 +222,7 @@ class Embeddings:
         size = self.vectors.shape[1]
         if vectors.ndim != 2 or vectors.shape[1] != size:
             shape = " × ".join(f"{side:,}" for side in vectors.shape[min(vectors.ndim - 1, 1) :])
-            raise ValueError(f"a query must have {size:,} numbers, not {shape}")
+            raise BadValue(f"a query must have {size:,} numbers, not {shape}")
         found = self._index.nearest(vectors, k)
         return [
             self._hits(list(zip(*each, strict=True)), query)
@@ -244,7 +240,7 @@ class Embeddings:
         try:
             return self.labels.index(label)
         except ValueError:
-            raise ValueError(f"no text has the label {beginning(repr(label), 60)}") from None
+            raise BadValue(f"no text has the label {beginning(repr(label), 60)}") from None
 
     # -- keeping and looking ---------------------------------------------------------------
 
@@ -323,7 +319,7 @@ def _numbers(values: Any) -> NDArray[Any]:
     except ValueError:  # rows of different lengths
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":
-        raise ValueError("vectors must be an array of real numbers, all of one length")
+        raise BadValue("vectors must be an array of real numbers, all of one length")
     return array
 
 
@@ -332,11 +328,9 @@ def _float_rows(vectors: ArrayLike) -> Floats:
     array = array.reshape(0, 0) if array.shape == (0,) else array
     if array.ndim != 2:
         shape = " × ".join(f"{side:,}" for side in array.shape) or "one number"
-        raise ValueError(f"vectors must be n × d numbers, one row for each text, not {shape}")
+        raise BadValue(f"vectors must be n × d numbers, one row for each text, not {shape}")
     with np.errstate(over="ignore"):  # too large for float32: told as not finite
-        rows = np.asarray(array, dtype=np.float32, order="C").view(np.ndarray)
-    rows.flags.writeable = False  # of this view: their lengths are kept
-    return rows
+        return np.asarray(array, dtype=np.float32, order="C").view(np.ndarray)
 
 
 def _at_least_one(value: Any, name: str = "k") -> int:
@@ -345,7 +339,7 @@ def _at_least_one(value: Any, name: str = "k") -> int:
     except TypeError:
         number = 0
     if number < 1:
-        raise ValueError(f"{name} must be a whole number above 0, not {beginning(repr(value), 40)}")
+        raise BadValue(f"{name} must be a whole number above 0, not {beginning(repr(value), 40)}")
     return number
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from cborg_magics.display.wording import count
 from cborg_magics.embeddings.origin import Origin
+from cborg_magics.embeddings.search import BadValue
 from cborg_magics.exchange import Cost, Source
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def load(path: str | os.PathLike[str]) -> Embeddings:
     _must_agree(folder, VECTORS, vectors, (len(rows), meta["size"]), np.float32)
     _must_agree(folder, OFFSETS, offsets, (len(rows) + 1,), np.int64)
     if offsets[0] != 0 or offsets[-1] != size or (offsets[1:] <= offsets[:-1]).any():
-        raise ValueError(f"{folder}: {TEXTS} and {OFFSETS} do not agree")
+        raise BadValue(f"{folder}: {TEXTS} and {OFFSETS} do not agree")
     data = _bytes(folder / TEXTS)
     return Embeddings(
         Lines(data, offsets, "text", rows),
@@ -212,11 +213,11 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         _ = meta["service"], meta["model"], meta["labels"], meta["label_name"]
     except _Newer:
         version = meta.get("version", "unknown")
-        raise ValueError(
+        raise BadValue(
             f"{folder} was written by a newer cborg_magics ({version}); update yours to read it"
         ) from None
     except (ValueError, LookupError, TypeError, ArithmeticError):
-        raise ValueError(f"{folder}: {META} cannot be read") from None
+        raise BadValue(f"{folder}: {META} cannot be read") from None
     return meta
 
 
@@ -231,18 +232,16 @@ def _mapped(path: Path) -> Any:
         try:
             array = np.load(path, allow_pickle=False)
         except (ValueError, EOFError):
-            raise ValueError(f"{path.parent}: {path.name} cannot be read") from None
+            raise BadValue(f"{path.parent}: {path.name} cannot be read") from None
     except EOFError:
-        raise ValueError(f"{path.parent}: {path.name} cannot be read") from None
+        raise BadValue(f"{path.parent}: {path.name} cannot be read") from None
     return array
 
 
 def _must_agree(folder: Path, name: str, array: Any, shape: tuple[int, ...], kind: type) -> None:
     if array.shape != shape or array.dtype != kind:
         said, found = (" × ".join(f"{side:,}" for side in one) for one in (shape, array.shape))
-        raise ValueError(
-            f"{folder}: {name} holds {found} {array.dtype}, not {said} {np.dtype(kind)}"
-        )
+        raise BadValue(f"{folder}: {name} holds {found} {array.dtype}, not {said} {np.dtype(kind)}")
 
 
 def _bytes(path: Path) -> bytes | mmap.mmap:

@@ -1,4 +1,4 @@
-"""Which model makes the vectors? The one that is named, set, or the service's own; never a guess."""
+"""Which model makes the vectors? The one that is named, or set, or the service's own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def choose(
             f"{provider.title} has no embeddings.",
             "CBORG_PROVIDER=local takes the embedded encoder.",
         )
+    if provider.here and named not in (None, provider.embed_model):
+        raise UnknownModel(f"{provider.title} has no {named}", f"It has {provider.embed_model}.")
     catalogue = session.catalogue(CATALOGUE_SECONDS)
     wanted = named or (not provider.here and settings.embed_model) or provider.embed_model
     if wanted and pictures and not named:

@@ -19,12 +19,13 @@ from cborg_magics.display.notebook import QUIET, literal, quiet
 from cborg_magics.display.svg import picture
 from cborg_magics.display.wording import DOT, count
 from cborg_magics.embeddings.hits import beginning, named
+from cborg_magics.embeddings.search import BadValue
 
 if TYPE_CHECKING:
     from cborg_magics.embeddings.embeddings import Embeddings
 
 WIDTH, HEIGHT, MARGIN = 720, 440, 12  # pixels
-TITLES = 110_000  # characters for the titles of all points
+TITLES = 80_000  # characters for the titles of all points
 # Each has a contrast of 3 on white and on black, and they are told apart by all eyes: chosen for
 # the greatest least difference, also with red or green missing.
 COLOURS = (
@@ -65,8 +66,10 @@ class Map:
         drawn = len(self.points)
         number = count(self.of, "text")
         shown = number if drawn == self.of else f"{drawn:,} of {number}"
-        share = f"the two axes hold {self.share:.0%} of the spread".replace("%", " %")
-        return DOT.join([shown, *([share] if self.share is not None else []), self.origin])
+        if self.share is None:
+            return DOT.join([shown, self.origin])
+        held = f"the two axes hold {100 * self.share:.0f} % of the spread"
+        return DOT.join([shown, held, self.origin])
 
     def __repr__(self) -> str:
         return f"a map of {self.caption}"
@@ -85,12 +88,13 @@ class Map:
         return f"<div style='{frame}'>{image}{self._boxes()}</div>{legend}{caption}"
 
     def _radius(self) -> float:
-        return 5.0 if len(self.points) <= 200 else 4.0 if len(self.points) <= 700 else 3.0
+        return 5.0 if len(self.points) <= 200 else 4.0 if len(self.points) <= 700 else 2.5
 
     def _svg(self) -> str:
         """One path for each colour: a point is a line of no length with a round end."""
         paths = []
-        for number in reversed(range(len(self.groups))):  # the largest groups come first: on top
+        # The small groups on top of the large ones; what is no group of its own lies below all.
+        for number in sorted(range(len(self.groups)), key=lambda n: n < len(COLOURS) and n + 1):
             dots = "".join(
                 f"M{x:.1f} {y:.1f}h0"
                 for (x, y), group in zip(self.points, self.group_of, strict=True)
@@ -100,7 +104,7 @@ class Map:
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}'"
             f" width='{WIDTH}' height='{HEIGHT}' fill='none' stroke-linecap='round'"
-            f" stroke-opacity='0.8' stroke-width='{2 * self._radius():g}'>{''.join(paths)}</svg>"
+            f" stroke-width='{2 * self._radius():g}'>{''.join(paths)}</svg>"
         )
 
     def _boxes(self) -> str:
@@ -201,7 +205,7 @@ def _groups(embeddings: Embeddings, by: By | None) -> tuple[tuple[Group, ...], S
     else:
         values = [] if isinstance(by, str) else list(by)
         if len(values) != number:
-            raise ValueError(
+            raise BadValue(
                 f"by must be a function of a label, or {number:,} categories, one for each text"
             )
     names = [beginning(str(value), 40) or "empty" for value in values]

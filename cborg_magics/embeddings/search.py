@@ -13,11 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cborg_magics.errors import CborgError
+
 Floats = NDArray[np.float32]
 
-BLOCK_BYTES = 1 << 25  # of vectors read at a time
+BLOCK_BYTES = (
+    1 << 28
+)  # of vectors in one product: smaller ones leave a busy machine's cores waiting
+WEIGHED = 1 << 12  # rows that are taken to float64 at a time
 SCORES = 1 << 23  # kept at a time: rows of a block times queries
 _SAFE = (1e-15, 1e15)  # lengths whose squares float32 can hold
+
+
+class BadValue(CborgError, ValueError):
+    """What was given does not fit; nothing was changed."""
 
 
 class Index:
@@ -27,8 +36,11 @@ class Index:
     """
 
     def __init__(self, vectors: Floats, lengths: Floats | None = None) -> None:
-        self.vectors = vectors
+        self.vectors = _read_only(vectors)
         self._lengths = lengths
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["vectors"], state["_lengths"])  # type: ignore[misc]
 
     @property
     def lengths(self) -> Floats:
@@ -49,7 +61,7 @@ class Index:
         wanted = queries.astype(np.float64)
         sizes = np.sqrt(np.einsum("ij,ij->i", wanted, wanted))
         if not np.isfinite(sizes).all():
-            raise ValueError("a vector to search for has numbers that are not finite")
+            raise BadValue("a vector to search for has numbers that are not finite")
         wanted /= np.where(sizes, sizes, 1)[:, None]
         bests = [_Best(k, one) for one in wanted]
         rows = max(BLOCK_BYTES // max(self.vectors[:1].nbytes, 1), 1)
@@ -98,17 +110,30 @@ class _Best:
         if not len(near):
             return
         rows = np.concatenate([self.rows, first + near])
-        scores = np.concatenate([self.scores, _cosines(block[near], self._query)])
+        scores = np.concatenate([self.scores, _cosines(block, near, self._query)])
         order = np.lexsort((rows, -scores))[: self._k]
         self.rows, self.scores = rows[order], scores[order]
 
 
-def _cosines(rows: Floats, query: NDArray[np.float64]) -> Floats:
-    exact = rows.astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", exact, exact))
-    cosines = np.einsum("ij,j->i", exact, query) / np.where(lengths, lengths, 1)
-    rounded: Floats = cosines.clip(-1, 1).astype(np.float32)
-    return rounded
+def _cosines(block: Floats, rows: NDArray[np.intp], query: NDArray[np.float64]) -> Floats:
+    parts = []
+    for some in _pieces(rows):
+        exact = block[some].astype(np.float64)
+        lengths = np.sqrt(np.einsum("ij,ij->i", exact, exact))
+        products = np.einsum("ij,j->i", exact, query) / np.where(lengths, lengths, 1)
+        parts.append(products.clip(-1, 1).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def _pieces(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    return (rows[first : first + WEIGHED] for first in range(0, len(rows), WEIGHED))
+
+
+def _read_only(vectors: Floats) -> Floats:
+    """The same vectors, as an array that nobody writes to: their lengths are kept."""
+    view: Floats = vectors.view()
+    view.flags.writeable = False
+    return view
 
 
 def _blocks(vectors: Floats) -> Iterator[tuple[int, Floats]]:
@@ -121,9 +146,10 @@ def _lengths(block: Floats, first: int) -> Floats:
     lengths: Floats = np.sqrt(np.einsum("ij,ij->i", block, block))
     odd = np.flatnonzero(~((lengths > _SAFE[0]) & (lengths < _SAFE[1])))
     if len(odd):
-        exact = block[odd].astype(np.float64)
-        lengths[odd] = np.sqrt(np.einsum("ij,ij->i", exact, exact))
+        lengths[odd] = np.concatenate(
+            [np.linalg.norm(block[rows].astype(np.float64), axis=1) for rows in _pieces(odd)]
+        )
         if not np.isfinite(lengths).all():
             row = first + int(np.flatnonzero(~np.isfinite(lengths))[0])
-            raise ValueError(f"the vector of row {row:,} has numbers that are not finite")
+            raise BadValue(f"the vector of row {row:,} has numbers that are not finite")
     return lengths

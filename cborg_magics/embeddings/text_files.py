@@ -50,7 +50,7 @@ def read_folder(root: Path, name: str) -> tuple[list[str], tuple[str, ...], str]
             f"Give pictures as a list: sorted(Path({str(root)!r}).glob('*.png')).",
         )
     files = "1 file" if len(texts) == 1 else f"{len(texts):,} files"
-    return texts, tuple(labels), f"{files} of {root}{f'; left out: {rest}' if rest else ''}."
+    return texts, tuple(labels), f"{files} of {root}{f'; left out: {rest}' if rest else ''}"
 
 
 def read_file(path: Path, name: str) -> list[str | Picture]:

@@ -7,11 +7,12 @@ from typing import Any
 from cborg_magics.attachments.notebook import Notebook
 from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
+from cborg_magics.magics.embed import EmbedMagic
 from cborg_magics.magics.models import ModelsMagic
 from cborg_magics.magics.shared import SharedSession
 from cborg_magics.magics.spend import SpendMagic
 
-MAGICS = (ChatMagic, ModelsMagic, SpendMagic)
+MAGICS = (ChatMagic, EmbedMagic, ModelsMagic, SpendMagic)
 
 
 class Extension:

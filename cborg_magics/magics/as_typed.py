@@ -18,7 +18,7 @@ from IPython.core.inputtransformer2 import (
     find_end_of_continued_line,
 )
 
-NAMES = ("chat",)
+NAMES = ("chat", "embed")
 
 
 class AsTyped(TokenTransformBase):

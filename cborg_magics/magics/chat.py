@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
@@ -17,28 +18,22 @@ from cborg_magics.magics.shared import SharedSession
 
 if TYPE_CHECKING:
     from cborg_magics.attachments.notebook import Notebook
+    from cborg_magics.embeddings.embeddings import Embeddings
     from cborg_magics.exchange import Attachment, Reply
     from cborg_magics.schemas import Shape
     from cborg_magics.session import Session
 
 
+_A = TypeVar("_A", bound="Attachment")
+
 CATALOGUE_SECONDS = 10.0
+PASSAGES = 5  # that a question takes along, unless -k says otherwise
 
 
 def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return number
 
 
 def _temperature(text: str) -> float:
@@ -75,6 +70,8 @@ class ChatMagic(Magics):
         help="send something along: a variable, Out[5], cell:5, last, error, a file, an address",
     )
     @argument("--longest-side", type=_whole, default=2048, help="of pictures, in pixels")
+    @argument("--context", metavar="NAME", help="answer from what %%embed made: it is searched")
+    @argument("-k", type=_whole, metavar="N", help="how many passages of it go along; default 5")
     @argument(
         "-t", "--thread", type=arguments.thread_name, default="main", help="the thread of this cell"
     )
@@ -91,7 +88,9 @@ class ChatMagic(Magics):
     @argument("--reasoning-effort", help="low, medium or high, for models that reason")
     @argument("--cache-prompt", action="store_true", help="keep the system text for next calls")
     @argument("--yes", action="store_true", help="ask even beyond a cap of your own")
-    @argument("--timeout", type=_seconds, help="seconds to wait for the service; default 600")
+    @argument(
+        "--timeout", type=arguments.seconds, help="seconds to wait for the service; default 600"
+    )
     @argument("--no-stream", action="store_true", help="show the answer when it is whole")
     @argument("--show", action="store_true", help="show a thread again; nothing is asked")
     @argument("--last", action="store_true", help="show the last answer again")
@@ -114,6 +113,11 @@ class ChatMagic(Magics):
         The conversation goes on from call to call. A turn belongs to its cell: run the
         cell again, and its turn is replaced and later ones are dropped. To look at it:
         `%chat --show`, `--threads`; to change it: `--forget`, `--undo`.
+
+        From texts of yours, with citations, once %embed has made them searchable::
+
+            %embed -o papers Path("papers")
+            %chat --context papers Which detectors were used?
 
         Answers as values::
 
@@ -151,6 +155,7 @@ class ChatMagic(Magics):
 
     def _ask(self, args: argparse.Namespace, text: str) -> None:
         shape = self._shape(args)
+        context = self._context(args)
         session = self._shared.session()
         attachments = self._attachments(session, args)
         wishes = {
@@ -178,16 +183,25 @@ class ChatMagic(Magics):
             from cborg_magics.display import wording
 
             lines = wording.plan(plan, session.estimate(plan))
+            if context is not None:
+                lines.append(_would_search(context, args, plan.window))
             display.tell(self._shell, *lines, *wording.caps(session.caps))
             return
-        reply = self._answer(session, text, wishes)
+        if context is not None:
+            from cborg_magics.embeddings import passages
+
+            found = passages.find(context, args.context, text, args.k or PASSAGES)
+            wishes["passages"] = tuple(_without(each, session.settings.keys) for each in found)
+        reply = self._answer(session, text, wishes, args.context)
         if args.output:
             self._shell.user_ns[args.output] = reply
         if args.code:
             self._insert(reply)
 
-    def _answer(self, session: Session, text: str, wishes: dict[str, Any]) -> Reply:
-        """One question and its answer, on screen."""
+    def _answer(
+        self, session: Session, text: str, wishes: dict[str, Any], context: str | None
+    ) -> Reply:
+        """One question and its answer, on screen; with the passages of `context` below it."""
         from cborg_magics.display.screen import Screen
 
         screen = Screen(self._shell, "json" if wishes["shape"] else None)
@@ -201,6 +215,11 @@ class ChatMagic(Magics):
             finally:
                 hold.keep()
                 screen.finish(reply)
+                if context and reply and reply.text:
+                    from cborg_magics.display import passages
+
+                    used = getattr(reply, "passages", ()) or wishes["passages"]
+                    display.show(self._shell, passages.folded(context, used))
                 self._shared.tell_warnings()
         if hold.pressed:
             raise Interrupted("stopped when the answer was complete")
@@ -214,6 +233,23 @@ class ChatMagic(Magics):
         place = self._notebook.place(args.longest_side, fetch=session.settings.on_prem_only)
         found = (each for name in args.attach for each in attach.load(name, place))
         return tuple(_without(each, session.settings.keys) for each in found)
+
+    def _context(self, args: argparse.Namespace) -> Embeddings | None:
+        """What is to be searched. Raises `BadOption` where the name stands for something else."""
+        if args.context is None:
+            if args.k is not None:
+                raise BadOption("%chat: -k tells how many passages of --context NAME go along.")
+            return None
+        value = filling.look_up(args.context, self._shell.user_ns)
+        # Whoever has Embeddings has imported them; it needs numpy, which may not be there.
+        module = sys.modules.get("cborg_magics.embeddings.embeddings")
+        if module and isinstance(value, module.Embeddings):
+            return cast("Embeddings", value)
+        kind = type(value).__name__
+        raise BadOption(
+            f"{args.context} is {'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}, not Embeddings.",
+            f"Make them with %embed -o NAME {args.context}.",
+        )
 
     def _shape(self, args: argparse.Namespace) -> Shape | None:
         """What the answer must be: any JSON, or what a name of the notebook stands for."""
@@ -236,10 +272,23 @@ class ChatMagic(Magics):
             display.tell(self._shell, "There is no Python in the answer.")
 
 
-def _without(attachment: Attachment, keys: list[str]) -> Attachment:
-    """No key of ours goes along, whatever text it stands in."""
+def _would_search(context: Embeddings, args: argparse.Namespace, window: int) -> str:
+    """What a dry run, which searches nothing, says of the passages."""
+    from cborg_magics import planning
+    from cborg_magics.display import wording
+    from cborg_magics.embeddings import passages
+
+    count, size = passages.expected(context, args.k or PASSAGES)
+    size = min(size, planning.most_of_passages(window))
+    along = wording.count(count, "passage")
+    return f"About {along} of {args.context} would come along, {size:,} tokens more; not searched."
+
+
+def _without(attachment: _A, keys: list[str]) -> _A:
+    """No key of ours goes along, whatever text it stands in, or its name."""
     from cborg_magics.exchange import Document
 
     if isinstance(attachment, Document):
-        return replace(attachment, text=without(attachment.text, *keys))
+        name, text = (without(each, *keys) for each in (attachment.name, attachment.text))
+        return replace(attachment, name=name, text=text)
     return attachment

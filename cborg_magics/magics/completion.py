@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -48,9 +49,11 @@ def _offers(
 ) -> tuple[list[str], str]:
     option = before[-1] if before else ""
     if option in ("-m", "--model", "--use"):
-        return _that_begin(fragment, _models(shared)), "model"
+        return _that_begin(fragment, _models(shared, magic.__name__)), "model"
     if option in ("-a", "--attach", "-i", "--image"):
         return _that_begin(fragment, notebook.names()), "instance"
+    if option == "--context" and magic.__name__ == "chat":
+        return _that_begin(fragment, _embeddings(notebook)), "instance"
     session = shared.peek()
     if option in ("-t", "--thread", "--show", "--forget") and not fragment.startswith("-"):
         names = session.conversation.names() if session else []
@@ -58,7 +61,7 @@ def _offers(
     if fragment.startswith("-"):
         return _that_begin(fragment, arguments.options(magic)), "option"
     if magic.__name__ == "models" and not arguments.takes_value(magic, option):
-        return _that_begin(fragment, _models(shared)), "model"
+        return _that_begin(fragment, _models(shared, "models")), "model"
     return [], ""
 
 
@@ -66,7 +69,19 @@ def _that_begin(fragment: str, names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(fragment)]
 
 
-def _models(shared: SharedSession) -> list[str]:
+def _embeddings(notebook: Notebook) -> list[str]:
+    """The variables that can be searched. Where nothing was embedded yet, none can."""
+    module = sys.modules.get("cborg_magics.embeddings.embeddings")
+    space = notebook.place().namespace
+    kind = module.Embeddings if module else ()
+    return [name for name in notebook.names() if isinstance(space.get(name), kind)]
+
+
+def _models(shared: SharedSession, magic: str) -> list[str]:
     session = shared.peek()
     catalogue = session.catalogue(wait=CATALOGUE_SECONDS) if session else None
+    if catalogue and magic == "embed":
+        from cborg_magics.catalogue import Kind
+
+        catalogue = catalogue.only(Kind.EMBEDDING)
     return catalogue.names() if catalogue else []

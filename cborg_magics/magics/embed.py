@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from cborg_magics.magics.shared import SharedSession
 if TYPE_CHECKING:
     from cborg_magics.attachments.notebook import Notebook
     from cborg_magics.display.bar import Bar
+    from cborg_magics.embeddings.call import Send
     from cborg_magics.embeddings.corpus import Corpus
     from cborg_magics.embeddings.embeddings import Embeddings
     from cborg_magics.embeddings.job import Job
@@ -92,7 +94,7 @@ class EmbedMagic(Magics):
         _need_numpy()
         from cborg_magics.embeddings import job, work
 
-        texts = self._texts(args, expression, cell)
+        texts, send = self._texts(session, args, expression, cell)
         work.settle()
         made = job.make(
             session,
@@ -107,44 +109,47 @@ class EmbedMagic(Magics):
 
             display.tell(self._shell, *embedding.plan(made), *wording.caps(session.caps))
             return None
-        found = self._run(session, made, args)
+        found = self._run(session, made, args, send)
         if args.output:
             self._shell.user_ns[args.output] = found
             return None
         return found
 
-    def _texts(self, args: argparse.Namespace, expression: str, cell: str | None) -> Corpus:
-        from cborg_magics.embeddings import corpus
+    def _texts(
+        self, session: Session, args: argparse.Namespace, expression: str, cell: str | None
+    ) -> tuple[Corpus, Send | None]:
+        """What is to be embedded, and who makes the calls, if not this process."""
+        from cborg_magics.embeddings import corpus, on_dask
 
         if cell is not None:
-            if expression:
-                raise BadOption(
-                    f"%%embed: the texts go below the first line, which holds {expression!r}.",
-                    "For a variable, use %embed in one line.",
-                )
-            texts = cell.split("\n\n") if args.paragraphs else cell.splitlines()
-            found = tuple(" ".join(text.split()) for text in texts if text.strip())
-            if not found:
-                raise BadOption("%%embed: there is no text below the first line.")
-            return corpus.Corpus(found)
+            return _lines(args, expression, cell), None
+        value = self._value(args, expression)
+        if not on_dask.is_dask(value):
+            return corpus.read(value, expression, skip_empty=args.skip_empty), None
+        client = on_dask.cluster()
+        texts = on_dask.texts_of(value, expression, client, skip_empty=args.skip_empty)
+        return texts, on_dask.sender(session, client)
+
+    def _value(self, args: argparse.Namespace, expression: str) -> Any:
         if args.paragraphs:
             raise BadOption("%embed: --paragraphs is for %%embed, whose cell is the text.")
         if not expression:
             raise BadOption("%embed: nothing to embed.", 'Try: %embed df["text"]')
-        value = filling.evaluate(expression, self._shell, "%embed")
-        return corpus.read(value, expression, skip_empty=args.skip_empty)
+        return filling.evaluate(expression, self._shell, "%embed")
 
-    def _run(self, session: Session, made: Job, args: argparse.Namespace) -> Embeddings:
+    def _run(
+        self, session: Session, made: Job, args: argparse.Namespace, send: Send | None
+    ) -> Embeddings:
         from cborg_magics.display import embedding
         from cborg_magics.embeddings import asking, work
 
         tally, began = work.Tally(of=len(made.pieces), pieces=len(made.kept)), time.monotonic()
-        bar, found = self._bar(tally), None
+        bar = self._bar(tally)
         try:
-            found = work.run(session, made, tally, timeout=args.timeout, yes=args.yes)
+            found = work.run(session, made, tally, timeout=args.timeout, yes=args.yes, send=send)
         finally:
             seconds = time.monotonic() - began
-            bar.finish(embedding.badge(embedding.summary(made, tally, seconds, found is not None)))
+            bar.finish(embedding.badge(embedding.summary(made, tally, seconds)))
             self._shared.tell_warnings()
         return asking.finished(made, found, tally)
 
@@ -185,8 +190,25 @@ class EmbedMagic(Magics):
             raise BadSetting(f"the cache cannot be used: {problem}") from None
 
 
+def _lines(args: argparse.Namespace, expression: str, cell: str) -> Corpus:
+    """The texts of a cell, one a line or one a paragraph."""
+    from cborg_magics.embeddings.corpus import Corpus
+
+    if expression:
+        raise BadOption(
+            f"%%embed: the texts go below the first line, which holds {expression!r}.",
+            "For a variable, use %embed in one line.",
+        )
+    texts = re.split(r"\n\s*\n", cell) if args.paragraphs else cell.splitlines()
+    found = tuple(" ".join(text.split()) for text in texts if text.strip())
+    if not found:
+        raise BadOption("%%embed: there is no text below the first line.")
+    return Corpus(found)
+
+
 def _need_numpy() -> None:
     if not find_spec("numpy"):
         raise BadSetting(
-            "%embed needs numpy", "Install it: pip install 'cborg_magics[embed]', and run this again."
+            "%embed needs numpy",
+            "Install it: pip install 'cborg_magics[embed]', and run this again.",
         )

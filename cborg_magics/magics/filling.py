@@ -47,6 +47,22 @@ def look_up(name: str, namespace: Mapping[str, Any]) -> Any:
     return value
 
 
+def evaluate(expression: str, shell: Any, magic: str) -> Any:
+    """What a piece of Python is in the notebook. Raises `BadOption`."""
+    try:
+        return shell.ev(expression)
+    except SyntaxError as problem:
+        raise BadOption(
+            f"{magic}: {expression!r} is no Python expression ({problem.msg}).",
+            "Text needs quotes; options come first.",
+        ) from None
+    except NameError as problem:
+        near = _nearest(problem.name or "", shell.user_ns)
+        raise BadOption(f"{magic}: {problem}.", near) from None
+    except Exception as problem:  # noqa: BLE001 - the person's own code
+        raise BadOption(f"{magic}: {expression} fails: {_reason(problem)}") from None
+
+
 def _filled(place: re.Match[str], namespace: Mapping[str, Any]) -> str:
     name = place[1]
     if not _is_name(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cborg_magics import display
 from cborg_magics.attachments import notebook
@@ -13,6 +13,8 @@ from cborg_magics.errors import CborgError, Interrupted, Unexpected, bare, witho
 
 if TYPE_CHECKING:
     from cborg_magics.session import Session
+
+_T = TypeVar("_T")
 
 
 class SharedSession:
@@ -56,7 +58,7 @@ class SharedSession:
         """The session if there is one, as it is: for Tab completion."""
         return self._session
 
-    def run(self, magic: Callable[..., None], *arguments: Any) -> None:
+    def run(self, magic: Callable[..., _T], *arguments: Any) -> _T:
         """Run a magic's body. Whatever goes wrong is said in a few lines, and shows no key.
 
         Our own errors lose the way they came; anything else is a fault of ours, whose
@@ -64,8 +66,7 @@ class SharedSession:
         """
         problem: BaseException
         try:
-            magic(*arguments)
-            return
+            return magic(*arguments)
         except (CborgError, Interrupted) as error:
             problem = error
         except KeyboardInterrupt:

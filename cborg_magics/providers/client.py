@@ -79,6 +79,18 @@ class Client:
             quick = self.sdk.with_options(timeout=QUICK_SECONDS)
             return quick.get(self.service.root + path, cast_to=object)
 
+    def post(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:
+        """POST to one of OpenAI's routes: the HTTP library's answer, as it came. Goes inside
+        `translated`; `timeout` in seconds."""
+        answer = self.sdk.post(
+            path,
+            body=body,
+            cast_to=_http_library().Response,
+            options={"timeout": self.patience(timeout)},
+        )
+        self.answered = True
+        return answer
+
     def count_tokens(self, request: Request) -> int | None:
         """How many tokens the service counts in the messages; None where it cannot say."""
         route = self.service.provider.token_counter

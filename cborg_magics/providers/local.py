@@ -19,9 +19,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cborg_magics.catalogue import Model, Prices
+from cborg_magics.catalogue import Kind, Model, Prices
 from cborg_magics.errors import NoLocalModel
 from cborg_magics.exchange import Location, dollars
+from cborg_magics.providers import local_encoder
 from cborg_magics.providers.provider import Get, Provider, Service
 from cborg_magics.settings import Secret
 
@@ -110,8 +111,16 @@ def _engine() -> Any:
 
 
 def read_models(get: Get) -> list[Model]:
-    """The one model there is."""
+    """The one model that answers, and the one that makes vectors."""
     zero = dollars(0)
+    encoder = Model(
+        local_encoder.NAME,
+        Kind.EMBEDDING,
+        prices=Prices(zero, zero, zero, zero),
+        max_input_tokens=local_encoder.WINDOW,
+        vector_size=local_encoder.SIZE,
+        location=Location.HERE,
+    )
     return [
         Model(
             NAME,
@@ -123,7 +132,8 @@ def read_models(get: Get) -> list[Model]:
             schemas=True,
             json_mode=True,
             location=Location.HERE,
-        )
+        ),
+        *([encoder] if local_encoder.installed() else []),
     ]
 
 
@@ -145,7 +155,8 @@ LOCAL = Provider(
     needs_key=False,
     start=start,
     here=True,
-    embeds=False,
+    embed_model=local_encoder.NAME,
+    encode=local_encoder.encode,
     # Without these it repeats one phrase of French for minutes.
     system="You are a helpful assistant. Answer in English.",
     temperature=0.0,

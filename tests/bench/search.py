@@ -1,7 +1,7 @@
 """What does a search over a million vectors cost? Against the bare product and argpartition.
 
-The array has 1,000,000 rows of 768 numbers of float32 (3 GB): in memory, and once more as a file that
-is mapped. The first search, which measures the lengths of all vectors too, is told by itself.
+The array has 1,000,000 rows of 768 numbers, float32 (3 GB): in memory, and once more as a file
+that is mapped. The first search, which measures the lengths of all vectors too, is told by itself.
 """
 
 from __future__ import annotations

@@ -5,14 +5,19 @@ The last user message says what is answered:
     fast N        the first N tokens of the report, as fast as they can be sent
     report RATE   the whole report, so many tokens a second
 
-`GET /sent` gives the time at which the last token of the last report was sent.
+A request for embeddings is answered after 50 ms, by vectors as long as the model's name says
+(`vectors-768`). `GET /sent` gives the time at which the last token of the last report was sent.
 
     python -m tests.bench.server PORT
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
+import json
+import struct
 import sys
 import threading
 import time
@@ -28,6 +33,9 @@ from tests.services.server import Request, Server
 from tests.services.upstream import last_text
 
 
+LATENCY = 0.05  # seconds, of a request for embeddings
+
+
 class Model(Server):
     """A model that knows its answer by heart."""
 
@@ -38,6 +46,8 @@ class Model(Server):
     def answer(self, request: Request) -> Answer:
         if request.path.endswith("/chat/completions"):
             return self.chat(request.body)
+        if request.path.endswith("/embeddings"):
+            return vectors(request.body)
         return json_answer(self.sent if request.path == "/sent" else {"data": []})
 
     def chat(self, body: dict[str, Any]) -> Answer:
@@ -62,6 +72,27 @@ class Model(Server):
             if number == last:
                 self.sent = time.time()
             yield event
+
+
+@functools.cache
+def numbers(size: int, form: str) -> bytes:
+    """One vector as JSON, made once."""
+    values = [(number % 97) / 256 for number in range(size)]
+    packed = base64.b64encode(struct.pack(f"<{size}f", *values)).decode()
+    return json.dumps(packed if form == "base64" else values).encode()
+
+
+def vectors(body: dict[str, Any]) -> Answer:
+    """Answer with a vector for each text, all the same."""
+    vector = numbers(int(body["model"].rpartition("-")[2]), body.get("encoding_format", "float"))
+    count = len(body["input"])
+    rows = (
+        b'{"object":"embedding","index":%d,"embedding":%b}' % (index, vector)
+        for index in range(count)
+    )
+    usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (count, count)
+    whole = b'{"object":"list","model":"m","data":[%b],"usage":%b}' % (b",".join(rows), usage)
+    return Answer(headers={"content-type": "application/json"}, body=whole).after(LATENCY)
 
 
 @contextlib.contextmanager

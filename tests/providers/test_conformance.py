@@ -93,11 +93,12 @@ def _subject(name: str, request: pytest.FixtureRequest, stack: ExitStack) -> Sub
     return Subject(
         name,
         {},
-        ("smollm2-135m",),
+        ("smollm2-135m", "use-multilingual-v3"),
         None,
         None,
         frozenset({Source.FREE}),
-        {"smollm2-135m": Location.HERE},
+        {"smollm2-135m": Location.HERE, "use-multilingual-v3": Location.HERE},
+        kinds={"use-multilingual-v3": Kind.EMBEDDING},
         long="Write a long story.",
     )
 
