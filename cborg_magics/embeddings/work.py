@@ -96,10 +96,10 @@ class _Work:
         self._session, self._job, self._tally = session, job, tally
         self._timeout, self._yes, self._send = timeout, yes, send
         self._batches = Batches(job.pieces, job.wanted, job.most)
-        self._came = queue.SimpleQueue[tuple[list[int], Sequence[bytes]] | BaseException]()
+        self._came = queue.SimpleQueue[dict[int, bytes] | BaseException]()
         self._refused: dict[int, errors.CborgError] = {}  # by piece
         self._over = threading.Event()
-        self._lock = threading.Lock()
+        self._lock, self._doubt = threading.Lock(), threading.RLock()
         self._unkept = ""
 
     def do(self) -> dict[int, bytes]:
@@ -117,7 +117,7 @@ class _Work:
                 came = self._came.get()
                 if isinstance(came, BaseException):
                     raise came
-                found.update(zip(*came, strict=True))
+                found.update(came)
         except KeyboardInterrupt:
             raise errors.Interrupted(f"stopped: {self._so_far()}") from None
         except errors.CborgError as problem:
@@ -137,16 +137,15 @@ class _Work:
             while not self._over.is_set() and (batch := self._batches.take()):
                 self._embed(batch)
         except BaseException as problem:  # noqa: BLE001 - raised again in the thread that waits
+            self._over.set()
             self._came.put(problem)
 
     def _embed(self, batch: list[int]) -> bool:
         """Embed some pieces; where they are refused together, each half by itself. Did any
         succeed?"""
         try:
-            vectors = self._ask(batch)
-        except errors.BadTexts as problem:
-            self._refuse(batch, problem)
-            return False
+            self._ask(batch)
+            return True
         except errors.Refused as refusal:
             long = isinstance(refusal, errors.TooLong)
             if not long and (type(refusal) is not errors.Refused or refusal.status not in REFUSED):
@@ -154,22 +153,23 @@ class _Work:
             if len(batch) == 1:
                 self._refuse(batch, refusal)
                 return False
-            half = len(batch) // 2
-            done = [self._embed(part) for part in (batch[:half], batch[half:])]
+            with self._doubt:  # one by one: what is no fault of a text is found out soon
+                if self._over.is_set():
+                    raise
+                half = len(batch) // 2
+                done = [self._embed(part) for part in (batch[:half], batch[half:])]
             if all(done):
                 self._batches.shrink(half)  # it was the sum that was too much
             elif not any(done) and not long:
                 raise  # it is no fault of one text
             return any(done)
-        self._came.put((batch, vectors))
-        return True
 
     def _refuse(self, batch: list[int], problem: errors.CborgError) -> None:
         self._refused.update(dict.fromkeys(batch, problem))
-        self._came.put(([], []))
+        self._came.put({})
 
-    def _ask(self, batch: list[int]) -> Sequence[bytes]:
-        job, tally = self._job, self._tally
+    def _ask(self, batch: list[int]) -> None:
+        job = self._job
         texts = [job.pieces[number] for number in batch]
         found, reply = call(
             self._session,
@@ -181,16 +181,24 @@ class _Work:
             send=self._send,
         )
         self._count(reply)
-        _check(job, batch, found.vectors)
+        good = {
+            number: vector
+            for number, vector, fine in zip(
+                batch, found.vectors, _are_numbers(job, found.vectors), strict=True
+            )
+            if fine
+        }
         if job.cache:
             try:
-                kept = dict(zip(map(digest, texts), found.vectors, strict=True))
+                kept = {digest(job.pieces[number]): vector for number, vector in good.items()}
                 job.cache.keep(job.origin, job.kind, kept)
             except OSError as problem:
                 self._unkept = f"Vectors are not kept for the next time: {problem}."
         with self._lock:
-            tally.pieces += len(batch)
-        return found.vectors
+            self._tally.pieces += len(good)
+        self._came.put(good)
+        if bad := [number for number in batch if number not in good]:
+            self._refuse(bad, errors.BadTexts(f"{job.origin} gave what are no numbers"))
 
     def _count(self, reply: Reply) -> None:
         tally = self._tally
@@ -221,8 +229,8 @@ class _Work:
         return errors.BadTexts(f"{which}: {problem.what}", f"{do}\n{self._so_far().capitalize()}.")
 
 
-def _check(job: Job, batch: Sequence[int], vectors: Sequence[bytes]) -> None:
-    """Vectors that are none are not kept. Raises `DifferentModel` and `BadTexts`."""
+def _are_numbers(job: Job, vectors: Sequence[bytes]) -> list[bool]:
+    """Which vectors are fit to be kept. Raises `DifferentModel` if their lengths differ."""
     sizes = {len(vector) // 4 for vector in vectors}
     before = {len(vector) // 4 for vector in list(job.kept.values())[:1]}
     if len(sizes | before) > 1:
@@ -234,5 +242,4 @@ def _check(job: Job, batch: Sequence[int], vectors: Sequence[bytes]) -> None:
             f"Drop those, and embed all anew: %embed --cache-clear {job.origin.model}",
         )
     numbers = numpy.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
-    if not numpy.isfinite(numbers).all():
-        raise errors.BadTexts(f"{job.origin} answered with what are no numbers")
+    return [bool(fine) for fine in numpy.isfinite(numbers).all(axis=1)]

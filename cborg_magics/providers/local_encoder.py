@@ -17,12 +17,12 @@ from cborg_magics.errors import NoLocalModel
 
 NAME = "use-multilingual-v3"
 SIZE = 512
-# It cuts nothing off: a vector is the sum over all words, so that in a long text each one
-# drowns, and memory grows by 20 kB a token. So we draw a line.
-WINDOW = 512  # tokens, about 2,500 characters of English
+# It cuts nothing off: a vector is a sum over all words, so that in a long text every one of
+# them drowns, and memory grows by 20 kB a token. So we draw a line, with room for an abstract.
+WINDOW = 512  # tokens, about 2,000 characters of English
 INSTALL = "pip install 'cborg_magics[local]'"
 
-_loaded: list[Any] = []  # one engine for the process; it holds 130 MB
+_loaded: list[Any] = []  # one engine for the process; it holds 120 MB
 _lock = threading.Lock()
 
 
@@ -44,7 +44,7 @@ def encode(texts: Sequence[str]) -> list[bytes]:
 
 
 def count(texts: Sequence[str]) -> list[int]:
-    """How many tokens each text has, as `WINDOW` counts them; an eighth of the work of `encode`.
+    """How many tokens each text has, as `WINDOW` counts them: a fraction of the work of `encode`.
 
     Raises `NoLocalModel` as `encode` does.
     """

@@ -77,6 +77,16 @@ def test_threads_take_turns_with_one_engine(vectors: list[bytes]) -> None:
     assert len(local_encoder._loaded) == 1
 
 
+def test_threads_that_come_at_once_load_it_once() -> None:
+    out = in_a_new_process(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    made = set(map(tuple, pool.map(local_encoder.encode, [['x']] * 8)))\n"
+        "print(len(made), len(local_encoder._loaded))\n"
+    )
+    assert out == "1 1\n"
+
+
 def test_tokens_are_counted_as_the_encoder_splits_them() -> None:
     assert local_encoder.count(["Moist oxygen corrodes steel.", "word " * 1000]) == [9, 1002]
 

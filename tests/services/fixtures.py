@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.services.build import NEEDED, Build, database_possible
+from tests.services.encoder import Encoder
 from tests.services.faults import FaultServer
 from tests.services.proxy import Proxy
 
@@ -43,4 +44,11 @@ def database_proxy() -> Iterator[Proxy]:
 def faults() -> Iterator[FaultServer]:
     """A server that follows a script."""
     with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def encoder() -> Iterator[Encoder]:
+    """A server that makes vectors, and counts what it is asked."""
+    with Encoder() as server:
         yield server
