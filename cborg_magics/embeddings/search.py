@@ -121,7 +121,7 @@ def _cosines(block: Floats, rows: NDArray[np.intp], query: NDArray[np.float64]) 
         exact = block[some].astype(np.float64)
         lengths = np.sqrt(np.einsum("ij,ij->i", exact, exact))
         products = np.einsum("ij,j->i", exact, query) / np.where(lengths, lengths, 1)
-        parts.append(products.clip(-1, 1).astype(np.float32))
+        parts.append(products.astype(np.float32))
     return np.concatenate(parts)
 
 

@@ -32,7 +32,6 @@ from tests.services.proxy import send
 from tests.services.server import Request, Server
 from tests.services.upstream import last_text
 
-
 LATENCY = 0.05  # seconds, of a request for embeddings
 
 

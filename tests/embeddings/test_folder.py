@@ -126,7 +126,9 @@ def test_nothing_of_others_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder" / "notes.txt").write_text("mine")
     some().save(tmp_path / "kept")
     (tmp_path / "kept" / "notes.txt").write_text("mine")
-    for name in ("file", "folder", "kept"):
+    (tmp_path / "array").mkdir()
+    np.save(tmp_path / "array" / "vectors.npy", np.ones(3))
+    for name in ("file", "folder", "kept", "array"):
         with pytest.raises(FileExistsError, match=f"{name} is not a folder of embeddings"):
             some().save(tmp_path / name)
     assert (tmp_path / "kept" / "notes.txt").read_text() == "mine"
@@ -187,7 +189,9 @@ def test_what_does_not_agree_is_one_plain_line(tmp_path: Path) -> None:
     with (path / "texts.jsonl").open("a") as file:
         file.write("{}\n")
     broken("texts.jsonl and offsets.npy do not agree")
-    np.save(path / "offsets.npy", np.array([0, 60, 40, 90, 99, 120]))
+    np.save(
+        path / "offsets.npy", np.array([0, 60, 40, 90, 99, (path / "texts.jsonl").stat().st_size])
+    )
     broken("texts.jsonl and offsets.npy do not agree")
     assert len(Embeddings.load(path)) == 5
 

@@ -63,6 +63,8 @@ def test_points_lie_inside_the_frame_and_both_axes_have_one_scale() -> None:
     assert (points <= (WIDTH, HEIGHT)).all()
     ratios = np.ptp(points, axis=0) / np.ptp(flat, axis=0)
     assert ratios[0] == pytest.approx(ratios[1])
+    assert points[:, 0].argmax() == flat[:, 0].argmax()
+    assert points[:, 1].argmin() == flat[:, 1].argmax()  # up is up
 
 
 @pytest.mark.parametrize("vectors", [np.ones((5, 3)), np.zeros((5, 3)), np.ones((1, 3))])
