@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cborg_magics.embeddings.asking import embed
+    from cborg_magics.embeddings.embeddings import Embeddings
     from cborg_magics.session import Session
 
 __version__ = "0.1.0"
-__all__ = ["Session", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["Embeddings", "Session", "embed", "load_ipython_extension", "unload_ipython_extension"]
 
 _loaded: dict[int, Any] = {}  # what was added to which shell
 
@@ -31,9 +33,17 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    # Session is imported when it is asked for: loading must stay cheap.
+    # Imported when they are asked for: loading must stay cheap.
     if name == "Session":
         from cborg_magics.session import Session
 
         return Session
+    if name == "Embeddings":
+        from cborg_magics.embeddings.embeddings import Embeddings
+
+        return Embeddings
+    if name == "embed":
+        from cborg_magics.embeddings.asking import embed
+
+        return embed
     raise AttributeError(f"module 'cborg_magics' has no attribute {name!r}")

@@ -191,7 +191,9 @@ def _sorted_out(found: _Found, value: object, name: str, skip_empty: bool) -> Co
             bad.append(fault)
             continue
         kept += made
-        labels += [str(item) if isinstance(item, os.PathLike) else label] * len(made)
+        # A file of a list goes by its path; one of a dict has a label of its own.
+        is_path = isinstance(item, os.PathLike) and not found.labels
+        labels += [str(item) if is_path else label] * len(made)
     empty = [fault for fault in bad if fault.kind is Kind.EMPTY]
     if len(bad) > len(empty) or (empty and not skip_empty):
         raise faults.error(bad, name, is_array=hasattr(type(value), "astype"))

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+import cborg_magics
 from cborg_magics.display.wording import count
 from cborg_magics.embeddings.origin import Origin
 from cborg_magics.embeddings.search import BadValue
@@ -127,8 +128,6 @@ def _write(embeddings: Embeddings, folder: Path) -> None:
 
 
 def _meta(embeddings: Embeddings) -> dict[str, Any]:
-    from cborg_magics import __version__
-
     cost, name = embeddings.cost, embeddings.label_name
     return {
         "format": FORMAT,
@@ -143,7 +142,7 @@ def _meta(embeddings: Embeddings) -> dict[str, Any]:
             "source": cost.source.value,
         },
         "made": embeddings.made.isoformat(),
-        "version": __version__,
+        "version": cborg_magics.__version__,
     }
 
 

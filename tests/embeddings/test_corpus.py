@@ -229,6 +229,7 @@ def test_a_path_is_the_file_and_a_string_is_the_text(
     assert "Path('b.txt')" in corpus.notes[0]
     assert read("no such file", "text").notes == ()
     assert read([Path("b.txt"), Path("a.md")], "two").labels == ("b.txt", "a.md")
+    assert read({"bread": Path("b.txt")}, "one") == Corpus(("Bread rises.",), ("bread",))
 
 
 def test_a_file_that_cannot_be_read_is_an_error(papers: Path) -> None:

@@ -10,14 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cborg_magics import tokens
+from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.display.passages import folded
 from cborg_magics.embeddings.embeddings import Embeddings
 from cborg_magics.embeddings.origin import Origin
 from cborg_magics.embeddings.passages import Passage, expected, find, of
 from cborg_magics.errors import BadOption
 from cborg_magics.exchange import Document
-from cborg_magics.planning import CITING, FROM_PASSAGES, LEAST_PASSAGE, Plan, Question
+from cborg_magics.planning import (
+    CATALOGUE_SECONDS,
+    CITING,
+    FROM_PASSAGES,
+    LEAST_PASSAGE,
+    Plan,
+    Question,
+    plan,
+)
 from cborg_magics.providers.client import _message
+from cborg_magics.providers.litellm import LITELLM
+from cborg_magics.settings import Settings
 from tests.test_planning import planned, turn
 
 ORIGIN = Origin("here", "m")
@@ -144,20 +155,33 @@ def size(plan: Plan) -> int:
     return tokens.of_messages(plan.request.messages)
 
 
+def test_how_much_fits_is_asked_of_the_service_also_for_few_words() -> None:
+    waits: list[float] = []
+
+    def catalogue(wait: float) -> Catalogue:
+        waits.append(wait)
+        return Catalogue((Model("usual", max_input_tokens=600),))
+
+    question = Question("Why?", passages=found("3.14159 " * 200))
+    made = plan(question, (), Settings.read({}), LITELLM, lambda: "usual", catalogue)
+    assert waits == [CATALOGUE_SECONDS]
+    assert made.question.passages[0].note
+
+
 def test_what_fits_is_sent_whole() -> None:
     passages = found(*["word " * 150] * 5)
-    plan = asked(passages)
-    assert plan.question.passages == passages
-    assert plan.notes == []
+    made = asked(passages)
+    assert made.question.passages == passages
+    assert made.notes == []
 
 
 def test_long_passages_are_cut_to_equal_shares_of_half_the_window_and_say_so() -> None:
-    plan = asked(found(*["word " * 5000] * 4))
-    lengths = [len(each.text) for each in plan.question.passages]
+    made = asked(found(*["word " * 5000] * 4))
+    lengths = [len(each.text) for each in made.question.passages]
     assert max(lengths) - min(lengths) <= 8
-    assert WINDOW * 0.45 < size(plan) < WINDOW * 0.55
-    assert plan.question.passages[0].note == f"first {lengths[0]:,} of 25,000 characters"
-    assert f"[1] row 0 (first {lengths[0]:,} of 25,000 characters):" in on_the_wire(plan)
+    assert WINDOW * 0.45 < size(made) < WINDOW * 0.55
+    assert made.question.passages[0].note == f"first {lengths[0]:,} of 25,000 characters"
+    assert f"[1] row 0 (first {lengths[0]:,} of 25,000 characters):" in on_the_wire(made)
 
 
 def test_short_ones_leave_their_room_to_the_long_one() -> None:
@@ -174,12 +198,12 @@ def test_a_long_question_leaves_them_less_room() -> None:
 
 
 def test_more_than_the_model_takes_are_left_out_the_least_alike_first() -> None:
-    plan = asked(found(*[f"{n}: {'word ' * 100}" for n in range(500)], k=500))
-    kept = plan.question.passages
+    made = asked(found(*[f"{n}: {'word ' * 100}" for n in range(500)], k=500))
+    kept = made.question.passages
     assert 10 < len(kept) <= WINDOW // 2 // LEAST_PASSAGE
     assert [each.name for each in kept] == [f"[{n + 1}] row {n}" for n in range(len(kept))]
-    assert plan.notes == [f"Not sent: {500 - len(kept)} of 500 passages, the least alike."]
-    assert size(plan) < WINDOW * 0.6
+    assert made.notes == [f"Not sent: {500 - len(kept)} of 500 passages, the least alike."]
+    assert size(made) < WINDOW * 0.6
 
 
 @given(
@@ -188,12 +212,12 @@ def test_more_than_the_model_takes_are_left_out_the_least_alike_first() -> None:
 )
 def test_whatever_is_in_them_half_the_window_is_left(texts: list[str], window: int) -> None:
     passages = tuple(Document(f"[{n}] x", text) for n, text in enumerate(texts))
-    plan = asked(passages, window)
-    assert plan.question.passages
-    octets = sum(len(each.text.encode(errors="replace")) for each in plan.question.passages)
+    made = asked(passages, window)
+    assert made.question.passages
+    octets = sum(len(each.text.encode(errors="replace")) for each in made.question.passages)
     scripts = sum(not each.isascii() for text in texts for each in text)
     assert octets <= (window // 2) * (1 if scripts == len("".join(texts)) else 4)
-    for whole, sent in zip(passages, plan.question.passages, strict=False):
+    for whole, sent in zip(passages, made.question.passages, strict=False):
         assert whole.text.startswith(sent.text)
         assert bool(sent.note) == (sent.text != whole.text)
 
