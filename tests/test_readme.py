@@ -24,7 +24,7 @@ def rows(heading: str) -> str:
     return README.split(heading, 1)[1].split("\n#", 1)[0]
 
 
-@pytest.mark.parametrize("magic", ["chat", "models", "spend"])
+@pytest.mark.parametrize("magic", ["chat", "embed", "models", "spend"])
 def test_every_option_is_in_the_table_and_no_other(shell: Any, magic: str) -> None:
     options = set(arguments.options(shell.find_line_magic(magic)))
     heading = next(line for line in OPTIONS if f"`%{magic}`" in line)

@@ -70,11 +70,11 @@ class Hits(Sequence[Hit]):
         return pandas.DataFrame(rows, columns=names).set_index("rank")
 
     def _repr_html_(self) -> str:
-        table = tables.html(self._columns(), self._cells(IN_HTML), self._caption(IN_HTML))
+        table = tables.html(self._columns(), self._cells(IN_HTML), self._caption())
         return f"<div style='overflow-x:auto'>{table}</div>"
 
     def __repr__(self) -> str:
-        return tables.plain(self._columns(), self._cells(IN_TEXT), self._caption(IN_TEXT))
+        return tables.plain(self._columns(), self._cells(IN_TEXT), self._caption())
 
     def _columns(self) -> list[Column]:
         label = beginning(self.label_name or "label", 40)
@@ -86,8 +86,8 @@ class Hits(Sequence[Hit]):
             for hit in self._hits
         ]
 
-    def _caption(self, most: int) -> str:
-        asked = f"“{beginning(self.query, most)}”" if self.query else "a vector"
+    def _caption(self) -> str:
+        asked = f"“{beginning(self.query, IN_TEXT)}”" if self.query else "a vector"
         if not self._hits:
             return f"nothing to find for {asked} in {count(self.of, 'text')}"
         return f"nearest to {asked}, {len(self):,} of {count(self.of, 'text')}{DOT}{self.origin}"
