@@ -39,6 +39,16 @@ class Document:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Passage(Document):
+    """A text that a question is to be answered from. `score` is its cosine with the question,
+    -1 to 1; `label` and `row` are those that it has in the Embeddings that were searched."""
+
+    score: float = 0.0
+    label: Any = None
+    row: int = 0
+
+
 Attachment = Picture | Document
 
 
@@ -257,7 +267,8 @@ class Reply:
     `model` was asked; `served` is the name the service gives of what answered, if it says.
     `call_id` is the service's own number of the call, `answer_id` that of the answer: the bill
     can be found by the one or by the other.
-    `value` is the answer parsed and validated, where a shape was asked for.
+    `value` is the answer parsed and validated, where a shape was asked for; `passages` are what
+    it was made from, as they were sent.
     """
 
     text: str
@@ -281,6 +292,7 @@ class Reply:
     capped: Capped | None = None
     joined: Joined | None = None
     fallback: str | None = None
+    passages: tuple[Passage, ...] = ()
 
     @property
     def thread(self) -> str | None:

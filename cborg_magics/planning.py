@@ -12,7 +12,7 @@ from cborg_magics import policy, tokens
 from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.conversation import MAIN, Run, Turn
 from cborg_magics.errors import BadAttachment
-from cborg_magics.exchange import Attachment, Document, Message, Picture, Request
+from cborg_magics.exchange import Attachment, Message, Passage, Picture, Request
 from cborg_magics.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Question:
 
     text: str
     attachments: tuple[Attachment, ...] = ()
-    passages: tuple[Document, ...] = ()
+    passages: tuple[Passage, ...] = ()
     model: str | None = None
     system: str | None = None
     temperature: float | None = None
@@ -217,9 +217,9 @@ def _with_room(question: Question, system: list[Message], window: int, free: int
     return replace(question, passages=_cut(passages, room))
 
 
-def _cut(passages: tuple[Document, ...], room: int) -> tuple[Document, ...]:
+def _cut(passages: tuple[Passage, ...], room: int) -> tuple[Passage, ...]:
     """The passages in `room` tokens. Short ones leave to the long ones what they do not need."""
-    fitting: dict[int, Document] = {}
+    fitting: dict[int, Passage] = {}
     room -= sum(tokens.of_text(each.name) for each in passages)
     for number in sorted(range(len(passages)), key=lambda n: len(passages[n].text)):
         share = max(room // (len(passages) - len(fitting)), LEAST_PASSAGE // 2)
@@ -228,7 +228,7 @@ def _cut(passages: tuple[Document, ...], room: int) -> tuple[Document, ...]:
     return tuple(fitting[number] for number in range(len(passages)))
 
 
-def _beginning(passage: Document, most: int) -> tuple[Document, int]:
+def _beginning(passage: Passage, most: int) -> tuple[Passage, int]:
     """As much of it as fits in `most` tokens, and how many these are."""
     sizes = list(accumulate(_at_most(passage.text[: 4 * most + 1])))
     length = bisect_right(sizes, 4 * most)

@@ -267,7 +267,8 @@ class Session:
             except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
                 problem = error
             progress.answer.close()
-            reply = replace(self._reply(progress, problem), capped=capped)
+            reply = self._reply(progress, problem)
+            reply = replace(reply, capped=capped, passages=plan.question.passages)
             self.last = reply if reply.text else self.last
             place = (self.kernel, plan.thread, booking, self.notebook)
             if warning := self.ledger.record(reply, *place):

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from cborg_magics.display import tables, wording
 from cborg_magics.display.notebook import QUIET, literal
 from cborg_magics.display.tables import Column
+from cborg_magics.exchange import Passage
 
 IN_HTML, IN_TEXT = 1000, 80  # characters of a passage that are shown
 COLUMNS = (Column("score", right=True), Column("label"), Column("passage"))
 _SCROLLED = "max-height:24em;overflow:auto;margin:0 0 0.5em 1em"
 # They would move a terminal's cursor, or turn the direction of what follows them.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-
-
-class Passage(Protocol):
-    """A text that went along with a question, and its score, the cosine of both."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def note(self) -> str: ...
-    @property
-    def score(self) -> float: ...
 
 
 def folded(name: str, passages: Sequence[Passage]) -> dict[str, Any]:

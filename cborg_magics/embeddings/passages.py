@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from cborg_magics import tokens
 from cborg_magics.embeddings.embeddings import Embeddings
 from cborg_magics.embeddings.hits import Hits, named
 from cborg_magics.errors import BadOption, without_keys
-from cborg_magics.exchange import Document
+from cborg_magics.exchange import Passage
 
 # The names of passages stand outside their fences, and are Markdown where a thread is exported:
 # a label must not open a fence, be a tag or a link, or pass for another passage's number.
 _HARMLESS = str.maketrans("`<>[]", "'‹›()")
 _MEASURED = 1000  # texts, to tell how long one is
-
-
-@dataclass(frozen=True)
-class Passage(Document):
-    """A text that was found, as it goes along with a question. `score` is its cosine with the
-    question, -1 to 1; `label` and `row` are those that it has in the Embeddings."""
-
-    score: float = 0.0
-    label: Any = None
-    row: int = 0
 
 
 def find(embeddings: Embeddings, name: str, question: str, k: int) -> tuple[Passage, ...]:

@@ -218,8 +218,7 @@ class ChatMagic(Magics):
                 if context and reply and reply.text:
                     from cborg_magics.display import passages
 
-                    used = getattr(reply, "passages", ()) or wishes["passages"]
-                    display.show(self._shell, passages.folded(context, used))
+                    display.show(self._shell, passages.folded(context, reply.passages))
                 self._shared.tell_warnings()
         if hold.pressed:
             raise Interrupted("stopped when the answer was complete")

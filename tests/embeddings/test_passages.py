@@ -14,9 +14,9 @@ from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.display.passages import folded
 from cborg_magics.embeddings.embeddings import Embeddings
 from cborg_magics.embeddings.origin import Origin
-from cborg_magics.embeddings.passages import Passage, expected, find, of
+from cborg_magics.embeddings.passages import expected, find, of
 from cborg_magics.errors import BadOption
-from cborg_magics.exchange import Document
+from cborg_magics.exchange import Passage
 from cborg_magics.planning import (
     CATALOGUE_SECONDS,
     CITING,
@@ -46,7 +46,7 @@ def found(*texts: str, labels: Any = None, k: int = 100) -> tuple[Passage, ...]:
     return of(embeddings(*texts, labels=labels).search(np.array(NEAR), k))
 
 
-def asked(passages: tuple[Document, ...], window: int = WINDOW, text: str = "Why?") -> Plan:
+def asked(passages: tuple[Passage, ...], window: int = WINDOW, text: str = "Why?") -> Plan:
     question = Question(text, passages=passages, max_tokens=256)
     return planned(question, CBORG_CONTEXT_TOKENS=str(window))
 
@@ -211,7 +211,7 @@ def test_more_than_the_model_takes_are_left_out_the_least_alike_first() -> None:
     st.integers(600, 9000),
 )
 def test_whatever_is_in_them_half_the_window_is_left(texts: list[str], window: int) -> None:
-    passages = tuple(Document(f"[{n}] x", text) for n, text in enumerate(texts))
+    passages = tuple(Passage(f"[{n}] x", text) for n, text in enumerate(texts))
     made = asked(passages, window)
     assert made.question.passages
     octets = sum(len(each.text.encode(errors="replace")) for each in made.question.passages)
@@ -258,7 +258,7 @@ def test_nothing_in_a_passage_runs_or_draws() -> None:
 
 def test_a_long_passage_is_shown_by_its_beginning_and_says_what_was_sent() -> None:
     passages = asked(found("word " * 5000)).question.passages
-    data = folded("papers", passages)  # type: ignore[arg-type]
+    data = folded("papers", passages)
     assert len(data["text/html"]) < 4000
     assert "of 25,000 characters" in data["text/html"]
     assert "…" in data["text/html"]
