@@ -51,7 +51,8 @@ def embed(
     As `%embed` with options of these names. Raises a `CborgError`, or `Interrupted`.
     """
     work.settle()
-    here, texts = session(), corpus.read(value, "the value", skip_empty=skip_empty)
+    asked = [value] if query and isinstance(value, str) else value  # no folder of that name
+    here, texts = session(), corpus.read(asked, "the value", skip_empty=skip_empty)
     made = job.make(here, texts, model, query=query, split=split, cache=cache)
     with watched(tally := Tally()):
         return finished(made, work.run(here, made, tally, yes=yes), tally)

@@ -124,6 +124,8 @@ class EmbedMagic(Magics):
         if cell is not None:
             return _lines(args, expression, cell), None
         value = self._value(args, expression)
+        if args.query and isinstance(value, str):
+            value = [value]  # a question, also where a folder has that name
         if not on_dask.is_dask(value):
             return corpus.read(value, expression, skip_empty=args.skip_empty), None
         client = on_dask.cluster()
