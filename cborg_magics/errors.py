@@ -6,6 +6,7 @@ CborgError                 everything this package raises on purpose
 ├── NotAllowed             a rule of this installation forbids it
 ├── CapReached             a cap on spending leaves too little; nothing was sent
 ├── BadTexts               what was to be embedded is empty, no text, or too long
+├── BadValue               what Embeddings were given does not fit; a ValueError, too
 ├── DifferentModel         vectors of two models would meet
 ├── BadAnswer              the answer has not the shape that was asked for; it is kept
 ├── BadSetting             an environment variable is wrong
@@ -117,6 +118,10 @@ class CapReached(CborgError):
 
 class BadTexts(CborgError):
     """What was to be embedded is empty, no text, or too long."""
+
+
+class BadValue(CborgError, ValueError):
+    """What Embeddings were given does not fit; nothing was changed."""
 
 
 class DifferentModel(CborgError):

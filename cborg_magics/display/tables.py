@@ -35,10 +35,12 @@ Cell = str | Bar
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, and whether it holds numbers, which stand to the right."""
+    """A column: its heading, whether it holds numbers, which stand to the right, and whether a
+    long cell may go on in a second line."""
 
     title: str
     right: bool = False
+    wraps: bool = True
 
 
 def html(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: str = "") -> str:
@@ -80,6 +82,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: st
 def _cell(tag: str, column: Column, cell: Cell, more: str = "") -> str:
     side = "right" if column.right else "left"
     scope = " scope='col'" if tag == "th" else ""
+    more += "" if column.wraps else ";white-space:nowrap"
     inside = _drawn(cell) if isinstance(cell, Bar) else literal(cell)
     return f"<{tag}{scope} style='{_CELL};text-align:{side};{more}'>{inside}</{tag}>"
 

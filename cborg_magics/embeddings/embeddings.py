@@ -15,9 +15,10 @@ from cborg_magics.display import tables
 from cborg_magics.display.tables import Column
 from cborg_magics.display.wording import DOT, cost, count
 from cborg_magics.embeddings import folder
-from cborg_magics.embeddings.hits import IN_HTML, IN_TEXT, Hit, Hits, beginning, named
+from cborg_magics.embeddings.hits import IN_HTML, IN_TEXT, Hit, Hits, beginning, labels, named
 from cborg_magics.embeddings.origin import Origin
-from cborg_magics.embeddings.search import BadValue, Floats, Index
+from cborg_magics.embeddings.search import Floats, Index
+from cborg_magics.errors import BadValue
 from cborg_magics.exchange import Cost, Source
 from cborg_magics.pricing import FREE, UNKNOWN
 
@@ -297,7 +298,7 @@ class Embeddings:
         return DOT.join([size, str(self.origin), cost(self.cost)])
 
     def _columns(self) -> list[Column]:
-        return [Column(beginning(self.label_name or "label", 40)), Column("text")]
+        return [labels(self.label_name, self.labels[:SHOWN]), Column("text")]
 
     def _cells(self, most: int) -> list[list[str]]:
         rows = zip(self.labels[:SHOWN], self.texts[:SHOWN], strict=True)

@@ -26,7 +26,7 @@ import numpy as np
 import cborg_magics
 from cborg_magics.display.wording import count
 from cborg_magics.embeddings.origin import Origin
-from cborg_magics.embeddings.search import BadValue
+from cborg_magics.errors import BadValue
 from cborg_magics.exchange import Cost, Source
 
 if TYPE_CHECKING:

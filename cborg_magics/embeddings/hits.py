@@ -77,8 +77,8 @@ class Hits(Sequence[Hit]):
         return tables.plain(self._columns(), self._cells(IN_TEXT), self._caption())
 
     def _columns(self) -> list[Column]:
-        label = beginning(self.label_name or "label", 40)
-        return [Column("rank", right=True), Column("score", right=True), Column(label), _TEXT]
+        label = labels(self.label_name, [hit.label for hit in self._hits])
+        return [Column("rank", right=True), Column("score", right=True), label, Column("text")]
 
     def _cells(self, most: int) -> list[list[str]]:
         return [
@@ -93,7 +93,13 @@ class Hits(Sequence[Hit]):
         return f"nearest to {asked}, {len(self):,} of {count(self.of, 'text')}{DOT}{self.origin}"
 
 
-_TEXT = Column("text")
+SHORT = 24  # characters: a label that is not broken in two
+
+
+def labels(name: str | None, found: Sequence[Any]) -> Column:
+    """The column of labels; short ones, like `cond-mat/2000017`, stay on one line."""
+    title = beginning(name or "label", 40)
+    return Column(title, wraps=any(len(named(label)) > SHORT for label in found))
 
 
 def beginning(text: str, most: int) -> str:

@@ -19,7 +19,7 @@ from cborg_magics.display.notebook import QUIET, literal, quiet
 from cborg_magics.display.svg import picture
 from cborg_magics.display.wording import DOT, count
 from cborg_magics.embeddings.hits import beginning, named
-from cborg_magics.embeddings.search import BadValue
+from cborg_magics.errors import BadValue
 
 if TYPE_CHECKING:
     from cborg_magics.embeddings.embeddings import Embeddings

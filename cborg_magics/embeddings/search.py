@@ -13,20 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cborg_magics.errors import CborgError
+from cborg_magics.errors import BadValue
 
 Floats = NDArray[np.float32]
 
-BLOCK_BYTES = (
-    1 << 28
-)  # of vectors in one product: smaller ones leave a busy machine's cores waiting
+BLOCK_BYTES = 1 << 28  # in one product: smaller ones leave a busy machine's cores waiting
 WEIGHED = 1 << 12  # rows that are taken to float64 at a time
 SCORES = 1 << 23  # kept at a time: rows of a block times queries
 _SAFE = (1e-15, 1e15)  # lengths whose squares float32 can hold
-
-
-class BadValue(CborgError, ValueError):
-    """What was given does not fit; nothing was changed."""
 
 
 class Index:

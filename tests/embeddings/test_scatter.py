@@ -5,20 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from html import unescape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 
 from cborg_magics.embeddings.embeddings import Embeddings
 from cborg_magics.embeddings.origin import Origin
 from cborg_magics.embeddings.scatter import COLOURS, HEIGHT, OTHER, WIDTH, Map, project
-from tests.front_ends.conftest import chromium, lab, pictures  # noqa: F401
-
-if TYPE_CHECKING:
-    from tests.front_ends.lab import JupyterLab
 
 ORIGIN = Origin("cborg", "nomic-embed-text")
 
@@ -154,53 +148,3 @@ def test_colours_read_on_white_and_on_black(colour: str) -> None:
 
 
 # -- in JupyterLab -------------------------------------------------------------------------
-
-DRAW = """
-import numpy as np
-from cborg_magics.embeddings.embeddings import Embeddings
-from cborg_magics.embeddings.origin import Origin
-texts = [f"{row}' <img src=x onerror=window.hacked=1> $x$" for row in range(60)]
-made = Embeddings(texts, np.random.default_rng(1).standard_normal((60, 5)),
-                  Origin("cborg", "nomic-embed-text"))
-made.plot(by=lambda row: row % 3)
-"""
-
-TITLE_AT = "([x, y]) => document.elementFromPoint(x, y).title"
-
-
-def pointed_at(page: JupyterLab, number: int) -> str:
-    """What is shown on hover in the middle of a point."""
-    box = page.cell(0).locator("b[title]").nth(number).bounding_box()
-    assert box
-    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
-    return str(page.page.evaluate(TITLE_AT, middle))
-
-
-def test_texts_show_on_hover_in_a_notebook_that_is_not_trusted_too(
-    lab: JupyterLab,  # noqa: F811
-    pictures: Path,  # noqa: F811
-) -> None:
-    from tests.front_ends.lab import notebook
-
-    notebook(lab.root / "map.ipynb", [DRAW])
-    lab.open("map.ipynb")
-    lab.run_all()
-    lab.screenshot(pictures / "map.png", 0)
-    last = "59: 59' <img src=x onerror=window.hacked=1> $x$"
-    assert pointed_at(lab, 59) == last
-    lab.save()
-    file = nbformat.read(lab.root / "map.ipynb", as_version=4)
-    file.cells[0].source = "# changed, so that JupyterLab does not trust the file"
-    nbformat.write(file, lab.root / "untrusted.ipynb")
-    lab.close()
-    lab.open("untrusted.ipynb")
-    lab.settle()
-    trusted = "() => window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted"
-    assert lab.page.evaluate(trusted) is False
-    assert pointed_at(lab, 59) == last
-    image = lab.cell(0).locator(".jp-OutputArea-output img")
-    assert image.evaluate("image => image.naturalWidth") == WIDTH
-    assert image.get_attribute("alt").startswith("A scatter plot: 60 texts")
-    assert lab.page.evaluate("window.hacked") is None
-    assert lab.page.locator("mjx-container").count() == 0
-    lab.close()
