@@ -156,7 +156,7 @@ class Ledger:
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
         self._unsaved: list[tuple[Reply, str, str | None, str | None, str]] = []
-        self._lock = threading.Lock()  # SQLite keeps kernels apart; this, a kernel's threads
+        self._lock = threading.RLock()  # SQLite keeps kernels apart; this, a kernel's threads
 
     @contextmanager
     def booking(self) -> Iterator[Booking]:
@@ -210,18 +210,21 @@ class Ledger:
         Returns None, or one line saying that the row waits in memory for the next try; what
         was held stays held until then.
         """
-        # Not under the lock: whoever writes next takes along what has come by then.
-        self._unsaved.append((reply, kernel, thread, notebook, booking.id if booking else ""))
+        mine = (reply, kernel, thread, notebook, booking.id if booking else "")
+        self._unsaved.append(mine)  # not under the lock: who writes next takes it along
         if booking:
             booking.held = False
         try:
-            with self._writing() as db:
-                waiting = tuple(self._unsaved)
-                for each in waiting:
-                    db.execute(_INSERT, _values(*each))
-                    db.execute("DELETE FROM reservations WHERE id = ?", [each[-1]])
-                db.commit()
-                del self._unsaved[: len(waiting)]
+            with self._lock:
+                if not any(each is mine for each in self._unsaved):
+                    return None
+                with self._writing() as db:
+                    waiting = tuple(self._unsaved)
+                    for each in waiting:
+                        db.execute(_INSERT, _values(*each))
+                        db.execute("DELETE FROM reservations WHERE id = ?", [each[-1]])
+                    db.commit()
+                    del self._unsaved[: len(waiting)]
         except OSError as problem:
             return f"this call is not in the ledger yet ({problem})"
         return None

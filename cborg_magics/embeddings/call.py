@@ -16,6 +16,29 @@ from cborg_magics.session import Session
 Send = Callable[[str, str | Sequence[str], float], Embedded]  # model, texts, seconds
 
 
+def never() -> bool:
+    """What is stopped by Ctrl-C alone."""
+    return False
+
+
+class _Turn:
+    """A place at the session's gate. Who is told to stop while waiting for it sends nothing."""
+
+    def __init__(self, session: Session, stopped: Callable[[], bool]) -> None:
+        self.sent = False  # is a request with the service, which may charge for it?
+        self._gate, self._stopped = session.gate, stopped
+
+    def __enter__(self) -> None:
+        self._gate.acquire()
+        if self._stopped():
+            self._gate.release()
+            raise errors.Interrupted("stopped")
+        self.sent = True
+
+    def __exit__(self, *problem: object) -> None:
+        self._gate.release()
+
+
 def call(
     session: Session,
     texts: str | Sequence[str],
@@ -25,12 +48,13 @@ def call(
     tell: Listener | None = None,
     yes: bool = False,
     send: Send | None = None,
+    stopped: Callable[[], bool] = never,
 ) -> tuple[Embedded, Reply]:
     """The vectors of `texts`, and what they came to: a row in the ledger, whatever happens.
 
     A bare string is embedded as a query. Tried again only where `tell` is there to hear of it.
     `send` makes the call in the place of this process. Raises a `CborgError`, or `Interrupted`
-    on Ctrl-C; its `reply` is the row.
+    on Ctrl-C, or when it is `stopped` before anything is sent; its `reply` is the row.
     """
     service, seconds = session.service, timeout or session.settings.timeout
     known = service.provider.model_in(session.catalogue(planning.CATALOGUE_SECONDS), model)
@@ -39,18 +63,16 @@ def call(
     inputs = [texts] if isinstance(texts, str) else texts
     messages = tuple(Message("user", text) for text in inputs)
     request = Request(model, messages, stream=False, timeout=seconds)
-    ask = send or session.client.embed
-    under_way = False
+    turn = _Turn(session, stopped)
 
     def attempt() -> Embedded:
-        nonlocal under_way
-        with session.gate:
-            under_way = True
-            return ask(model, texts, seconds)
+        if send is None:
+            return session.client.embed(model, texts, seconds, turn)
+        with turn:
+            return send(model, texts, seconds)
 
     def waiting(event: Event) -> None:
-        nonlocal under_way
-        under_way = False
+        turn.sent = False
         if tell:
             tell(event)
 
@@ -66,9 +88,11 @@ def call(
             finally:
                 hold.keep()
         except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
+            if isinstance(error, errors.Interrupted) and not turn.sent:
+                raise  # nothing was asked
             problem = error
         outcome = Outcome.COMPLETED if found else Outcome.FAILED
-        if isinstance(problem, KeyboardInterrupt) and under_way:
+        if isinstance(problem, KeyboardInterrupt) and turn.sent:
             outcome = Outcome.INTERRUPTED
         usage = found.usage if found else None
         if usage is None and outcome is not Outcome.FAILED:

@@ -9,6 +9,8 @@ from cborg_magics.errors import DifferentModel
 # Models whose vectors share one space, as their makers declare.
 SPACES = ({"nomic-embed-text", "nomic-embed-vision"},)
 
+HERE = "local"  # the embedded encoder's service
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -34,4 +36,4 @@ class Origin:
             )
 
     def __str__(self) -> str:
-        return f"{self.model} at {self.service}"
+        return f"{self.model} {'on this machine' if self.service == HERE else f'at {self.service}'}"

@@ -37,6 +37,8 @@ def pooled(
     long, at length 1.
     """
     if all(len(each) == 1 for each in parts):
+        if len(parts) == len(pieces):
+            return vectors  # no two are alike, so each stands in its place
         return vectors[[each[0] for each in parts]]
     rows = numpy.empty((len(parts), vectors.shape[1]), numpy.float32)
     for row, numbers in enumerate(parts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STOPPING_SECONDS = 10.0  # how long a new job waits for requests of a stopped one
+THREADS = 3  # for each request under way
 REFUSED = (400, 413, 422)  # what may be the fault of one text among many
 
 _stopped: list[threading.Thread] = []  # of jobs that were interrupted; they end by themselves
@@ -73,12 +74,29 @@ def run(
     """
     session.caps.foresee(job.cost.dollars or Decimal(0), yes=yes)
     tally.of, tally.pieces, tally.at_hand = len(job.pieces), len(job.kept), len(job.kept)
-    found = dict(job.kept)
+    vectors = _Rows(len(job.pieces))
+    vectors.put(job.kept)
     if job.wanted:
-        found |= _Work(session, job, tally, timeout, yes, send).do()
-    packed = b"".join(found[number] for number in range(len(job.pieces)))
-    vectors = numpy.frombuffer(packed, "<f4").reshape(len(job.pieces), -1)
-    return pieces.pooled(vectors.astype(numpy.float32, copy=False), job.parts, job.pieces)
+        _Work(session, job, tally, timeout, yes, send).do(vectors)
+    return pieces.pooled(vectors.found, job.parts, job.pieces)
+
+
+class _Rows:
+    """The vectors that have come, each in its place: `found` is (pieces × d)."""
+
+    def __init__(self, count: int) -> None:
+        self.found = numpy.empty((count, 0), numpy.float32)
+        self.count = 0
+
+    def put(self, packed: Mapping[int, bytes]) -> None:
+        """Vectors by their positions."""
+        if not packed:
+            return
+        rows = numpy.frombuffer(b"".join(packed.values()), "<f4").reshape(len(packed), -1)
+        if not self.count:
+            self.found = numpy.empty((len(self.found), rows.shape[1]), numpy.float32)
+        self.found[list(packed)] = rows
+        self.count += len(packed)
 
 
 class _Work:
@@ -102,26 +120,25 @@ class _Work:
         self._lock, self._doubt = threading.Lock(), threading.RLock()
         self._unkept = ""
 
-    def do(self) -> dict[int, bytes]:
-        """The vectors of all pieces that are wanted, by position."""
+    def do(self, vectors: _Rows) -> None:
+        """Put the vectors of all pieces that are wanted into their places."""
         session = self._session
         _ = session.client.sdk  # made here, for threads would make one each
-        # More threads than requests: while some write down, others send.
-        count = min(2 * session.settings.parallel, len(self._job.wanted))
+        # More threads than requests: while some write down, on whatever disk, others send.
+        count = min(THREADS * session.settings.parallel, self._job.requests)
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
-        found: dict[int, bytes] = {}
         try:
-            while len(found) + len(self._refused) < len(self._job.wanted):
+            while vectors.count + len(self._refused) < len(self._job.pieces):
                 came = self._came.get()
                 if isinstance(came, BaseException):
                     raise came
-                found.update(came)
+                vectors.put(came)
         except KeyboardInterrupt:
             raise errors.Interrupted(f"stopped: {self._so_far()}") from None
         except errors.CborgError as problem:
-            if found:
+            if self._tally.pieces:
                 problem.do = f"{problem.do}\n{self._so_far().capitalize()}.".strip()
             raise
         finally:
@@ -130,7 +147,6 @@ class _Work:
             session.warnings += [self._unkept] * bool(self._unkept) + session.caps.warnings()
         if self._refused:
             raise self._bad()
-        return found
 
     def _work(self) -> None:
         try:
@@ -179,6 +195,7 @@ class _Work:
             tell=self._hear,
             yes=self._yes,
             send=self._send,
+            stopped=self._over.is_set,
         )
         self._count(reply)
         good = {

@@ -11,7 +11,7 @@ import base64
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -33,7 +33,7 @@ from cborg_magics.exchange import (
 )
 from cborg_magics.providers import refusals, vectors
 from cborg_magics.providers.provider import Headers, Service
-from cborg_magics.providers.vectors import Embedded
+from cborg_magics.providers.vectors import Embedded, Gate
 
 CONNECT_SECONDS = 10.0  # off the VPN, packets vanish: without this, silence for ten minutes
 QUICK_SECONDS = 20.0  # for the service's own routes
@@ -55,9 +55,11 @@ class Client:
         """The answer to `request`, not asked for yet: `open()` asks, and may be tried again."""
         return Answer(self, request)
 
-    def embed(self, model: str, texts: str | Sequence[str], timeout: float) -> Embedded:
+    def embed(
+        self, model: str, texts: str | Sequence[str], timeout: float, gate: Gate | None = None
+    ) -> Embedded:
         """The vectors of `texts`; `timeout` in seconds. Raises the errors of `errors.py`."""
-        return vectors.embed(self, model, texts, timeout)
+        return vectors.embed(self, model, texts, timeout, gate or nullcontext())
 
     def models(self) -> list[Model]:
         """What can be asked for. Raises the errors of `errors.py`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -45,22 +46,28 @@ class Embedded:
         return len(self.vectors[0]) // NUMBER if self.vectors else 0
 
 
-def embed(client: Client, model: str, texts: str | Sequence[str], timeout: float) -> Embedded:
+Gate = AbstractContextManager[object]
+
+
+def embed(
+    client: Client, model: str, texts: str | Sequence[str], timeout: float, gate: Gate
+) -> Embedded:
     """The vectors of `texts`; `timeout` in seconds. Raises the errors of `errors.py`.
 
-    A bare string is sent as such: CBorg takes it for a query, and a list for documents.
+    A bare string is sent as such: CBorg takes it for a query, and a list for documents. `gate`
+    is held while the request is under way, and no longer: the next one goes while this is read.
     """
     if encode := client.service.provider.encode:
         return Embedded(tuple(encode([texts] if isinstance(texts, str) else texts)), None)
     packs = client.packs.get(model)
     if packs is False:
-        return _ask(client, model, texts, timeout, "float")
+        return _ask(client, model, texts, timeout, "float", gate)
     try:
-        found = _ask(client, model, texts, timeout, "base64")
+        found = _ask(client, model, texts, timeout, "base64", gate)
     except (errors.Refused, errors.NotTheApi) as problem:
         if packs or not _unwilling(problem):
             raise
-        found = _ask(client, model, texts, timeout, "float")
+        found = _ask(client, model, texts, timeout, "float", gate)
         client.packs[model] = False
         return found
     client.packs[model] = True
@@ -75,21 +82,19 @@ def _unwilling(problem: errors.Refused | errors.NotTheApi) -> bool:
 
 
 def _ask(
-    client: Client, model: str, texts: str | Sequence[str], timeout: float, form: str
+    client: Client, model: str, texts: str | Sequence[str], timeout: float, form: str, gate: Gate
 ) -> Embedded:
     provider = client.service.provider
     count = 1 if isinstance(texts, str) else len(texts)
     client.log(">", f"{model}: {count} inputs to embed, as {form}")
     with client.translated(model):
-        answer = client.post(
-            "/embeddings",
-            {
-                "model": model,
-                "input": texts if isinstance(texts, str) else list(texts),
-                "encoding_format": form,
-            },
-            timeout,
-        )
+        sent = {
+            "model": model,
+            "input": texts if isinstance(texts, str) else list(texts),
+            "encoding_format": form,
+        }
+        with gate:
+            answer = client.post("/embeddings", sent, timeout)
         body = _body().model_validate_json(answer.content)
         rows = sorted(body.data, key=lambda row: row.index)
         if [row.index for row in rows] != list(range(count)):

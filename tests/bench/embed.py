@@ -30,11 +30,21 @@ def measure() -> list[Figure]:
     texts = [f"event {number}: two muons and a photon" for number in range(TEXTS)]
     with server.model() as url, tempfile.TemporaryDirectory() as home:
         os.environ |= {"LITELLM_BASE_URL": url, "LITELLM_API_KEY": "sk-none", "CBORG_HOME": home}
-        rounds = [(_ours(texts, 768), _ours(texts, 3584), _loop(texts, url)) for _ in range(ROUNDS)]
-    ours, wide, loop = (median(each) for each in zip(*rounds, strict=True))
+        asking.embed("imports and a connection", "vectors-768")
+        rounds = [
+            (
+                _ours(texts, 768),
+                _ours(texts, 3584),
+                _ours([f"{text}, {number}" for text in texts], 768, cache=True),
+                _loop(texts, url),
+            )
+            for number in range(ROUNDS)
+        ]
+    ours, wide, kept, loop = (median(each) for each in zip(*rounds, strict=True))
     return [
         _figure("768 numbers each", ours),
         _figure("3,584 numbers each", wide),
+        _figure("768, each kept on disk", kept),
         Figure("a loop of one text a call", loop / ours, "times ours", note=f"{loop:,.0f} s"),
     ]
 
@@ -44,8 +54,8 @@ def _figure(what: str, seconds: float) -> Figure:
     return Figure(what, seconds / BOUND, "times the bound", 1 / SHARE, note)
 
 
-def _ours(texts: list[str], size: int) -> float:
-    return _timed(lambda: asking.embed(texts, f"vectors-{size}", cache=False))
+def _ours(texts: list[str], size: int, cache: bool = False) -> float:
+    return _timed(lambda: asking.embed(texts, f"vectors-{size}", cache=cache))
 
 
 def _loop(texts: list[str], url: str) -> float:

@@ -83,8 +83,14 @@ def numbers(size: int, form: str) -> bytes:
 
 def vectors(body: dict[str, Any]) -> Answer:
     """Answer with a vector for each text, all the same."""
-    vector = numbers(int(body["model"].rpartition("-")[2]), body.get("encoding_format", "float"))
-    count = len(body["input"])
+    size, form = int(body["model"].rpartition("-")[2]), body.get("encoding_format", "float")
+    return many(len(body["input"]), size, form)
+
+
+@functools.cache
+def many(count: int, size: int, form: str) -> Answer:
+    """So many vectors as an answer, made once: the server must not be what takes time."""
+    vector = numbers(size, form)
     rows = (
         b'{"object":"embedding","index":%d,"embedding":%b}' % (index, vector)
         for index in range(count)

@@ -139,15 +139,18 @@ def test_after_ctrl_c_the_next_run_pays_for_the_rest_alone(here: Session, vector
     def press() -> None:
         wait_until(lambda: len(vectors.texts()) == 9)  # four are answered, five wait
         wait_until(lambda: kept(here) == 256)
+        time.sleep(0.3)  # and are counted
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
         vectors.release()
+        wait_until(lambda: kept(here) == 9 * 64)
 
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(Interrupted, match=r"stopped: 256 of 1,280 texts are embedded and kept"):
         embed(texts(1280))
     presser.join()
+    assert len(vectors.texts()) == len(here.ledger.rows()) == 9, "nothing was sent after that"
     assert embed(texts(1280)).vectors.tolist() == [vector(text) for text in texts(1280)]
     assert set(vectors.answered.values()) == {1}, "asked for no text twice"
     rows = here.ledger.rows()

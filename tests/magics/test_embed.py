@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +18,7 @@ from IPython.core.completer import provisionalcompleter
 from cborg_magics.embeddings.embeddings import Embeddings
 from cborg_magics.errors import BadOption, BadSetting, BadTexts, CborgError, UnknownModel
 from tests.conftest import KEY
+from tests.front_ends.kernel import clean_environment
 from tests.services.encoder import MODEL, PRICE, Encoder, vector
 
 Ran = Callable[[str], str]
@@ -209,3 +212,25 @@ def test_no_key_and_no_number_of_a_vector_is_shown(run: Ran, shell: Any) -> None
     out = run("%embed -o x ['a']") + run("x") + run("x.search('a')") + repr(shell.user_ns["x"])
     assert KEY not in out
     assert str(vector("a")[0]) not in out
+
+
+def test_without_numpy_it_is_one_line_and_all_else_works(encoder: Encoder, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["numpy"] = None
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name, *rest: None if name == "numpy" else find(name, *rest)
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "cborg_magics")
+print(shell.run_cell("%embed ['a']").error_in_exec)
+shell.run_cell("%models").raise_error()
+"""
+    environment = clean_environment(tmp_path, LITELLM_API_KEY=KEY, LITELLM_BASE_URL=encoder.url)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "%embed needs numpy\nInstall it: pip install 'cborg_magics[embed]'" in ran.stdout
+    assert not encoder.texts()
