@@ -87,7 +87,7 @@ def call(
                 found = retry.call(attempt, session.policy(), waiting) if tell else attempt()
             finally:
                 hold.keep()
-        except BaseException as error:  # noqa: BLE001 - raised again below, after the ledger
+        except BaseException as error:
             if isinstance(error, errors.Interrupted) and not turn.sent:
                 raise  # nothing was asked
             problem = error

@@ -220,7 +220,7 @@ import sys
 sys.modules["numpy"] = None
 import importlib.util as util
 find = util.find_spec
-util.find_spec = lambda name, *rest: None if name == "numpy" else find(name, *rest)
+util.find_spec = lambda name, *rest: None if name in ("numpy", "pandas") else find(name, *rest)
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "cborg_magics")
