@@ -43,13 +43,16 @@ if TYPE_CHECKING:
     from cborg_magics.exchange import Reply
 
 _KEY = r"\b(sk-|llmbase_)[\w-]{6,}|(?<=Bearer )[^\s'\"]+"
-_KEYS = re.compile(rf"{_KEY}|\b[0-9a-f]{{64}}\b")
+# LiteLLM tells the end of a key that it refuses: sk-...a1b2.
+_KEYS = re.compile(rf"{_KEY}|\b[0-9a-f]{{64}}\b|\b(?:sk-|llmbase_)\.{{2,}}\w+")
 
 
 def without_keys(text: str, *known: str) -> str:
     """`text` with everything that is, or looks like, an API key or its hash taken out.
 
     >>> without_keys("Received API Key = sk-abcdefgh1234, sorry")
+    'Received API Key = [key], sorry'
+    >>> without_keys("Received API Key = sk-...a1b2, sorry")
     'Received API Key = [key], sorry'
     """
     return _KEYS.sub("[key]", without(text, *known))

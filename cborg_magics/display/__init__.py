@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,14 +22,28 @@ class View(Protocol):
 
 def is_notebook(shell: Any) -> bool:
     """Does the shell belong to a kernel, whose front end draws rich outputs?"""
-    return hasattr(shell, "kernel")
+    return hasattr(shell, "kernel") and not _is_console(shell.kernel)
 
 
 def has_person(shell: Any) -> bool:
     """Can somebody interrupt? A front end that cannot be asked for input has nobody before it."""
-    if is_notebook(shell):
+    if hasattr(shell, "kernel"):
         return bool(getattr(shell.kernel, "_allow_stdin", True))
     return bool(sys.stdin and sys.stdin.isatty())
+
+
+def _is_console(kernel: Any) -> bool:
+    """Was the cell typed into `jupyter console` or the like, before a kernel?
+
+    These show text, and drop what replaces an earlier output: most of an answer would be lost.
+    They ask through jupyter_client, whose numbers end in a process and a count, and say nothing
+    of a cell. So do nbclient and papermill, which cannot be asked for input.
+    """
+    parent = (kernel.get_parent("shell") or {}) if hasattr(kernel, "get_parent") else {}
+    number = str((parent.get("header") or {}).get("msg_id", ""))
+    asked_by_python = re.search(r"_\d+_\d+$", number) is not None
+    person = bool(getattr(kernel, "_allow_stdin", True))
+    return asked_by_python and person and not parent.get("metadata")
 
 
 def view_for(shell: Any) -> View:
@@ -61,7 +76,9 @@ def tell(shell: Any, *lines: str) -> None:
         data = {"text/html": "".join(map(quiet, lines)), "text/plain": "\n".join(lines)}
         shell.display_pub.publish(data)
     else:
-        print(*lines, sep="\n")
+        from cborg_magics.display.terminal import fitting
+
+        print(*(fitting(line, sys.stdout) for line in lines), sep="\n")
 
 
 def show(shell: Any, data: dict[str, Any]) -> None:

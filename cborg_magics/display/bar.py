@@ -12,7 +12,7 @@ from cborg_magics.display.live import Ticker
 from cborg_magics.display.notebook import quiet
 
 _TRACK = "height:3px;max-width:24em;background:var(--jp-border-color2,#bbb);margin:4px 0"
-_DONE = "height:3px;background:var(--jp-ui-font-color2,#666)"
+_DONE = "height:3px;background:var(--jp-ui-font-color2,#808080)"
 _LINE = "{bar:20} {desc}"  # tqdm's
 
 
@@ -69,8 +69,12 @@ class Bar:
             return
         words, of = self._words(elapsed), max(self._of(), 1)
         if self._in_notebook:
-            part = 100 * self._done() / of
-            drawn = f"<div style='{_TRACK}'><div style='{_DONE};width:{part:.1f}%'></div></div>"
+            done = self._done()
+            told = f"aria-label='progress' aria-valuemin='0' aria-valuemax='{of}'"
+            drawn = (
+                f"<div role='progressbar' {told} aria-valuenow='{done}' style='{_TRACK}'>"
+                f"<div style='{_DONE};width:{100 * done / of:.1f}%'></div></div>"
+            )
             self._publish({"text/html": quiet(words) + drawn, "text/plain": words})
             return
         if self._line is None:

@@ -83,7 +83,11 @@ def _amount(job: Job) -> str:
 
 HOLDINGS = (
     *(Column("service"), Column("model"), Column("of")),
-    *(Column("vectors", right=True), Column("numbers each", right=True), Column("", right=True)),
+    *(
+        Column("vectors", right=True),
+        Column("numbers each", right=True),
+        Column("size", right=True),
+    ),
 )
 
 

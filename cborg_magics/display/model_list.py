@@ -66,7 +66,7 @@ def table(listing: Listing) -> dict[str, Any]:
     if not rows:
         return _both("", "", [caption(listing), *notes])
     head = caption(listing)
-    return _both(quiet(head) + html(COLUMNS, rows), plain(COLUMNS, rows, head), notes)
+    return _both(html(COLUMNS, rows, head), plain(COLUMNS, rows, head), notes)
 
 
 def card(model: Model, twins: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def checked(found: Sequence[Checked], of: int, seconds: float) -> dict[str, Any]
     shown = rows[:MOST_ROWS]
     rest = len(rows) - len(shown)
     notes = [f"{wording.count(rest, 'more model')} that answer; -o NAME takes all."] if rest else []
-    return _both(quiet(head) + html(columns, shown), plain(columns, shown, head), notes)
+    return _both(html(columns, shown, head), plain(columns, shown, head), notes)
 
 
 def checks(found: Sequence[Checked], of: int, seconds: float) -> str:

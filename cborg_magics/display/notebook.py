@@ -31,7 +31,7 @@ CHARACTERS_A_SECOND = 20_000  # a tail of 4,000 characters is redrawn five times
 
 # No grey reads well on white and on black: without the theme's colour it is the text's own.
 QUIET = (
-    "color:var(--jp-ui-font-color2,#666);font-family:var(--jp-ui-font-family,sans-serif);"
+    "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,inherit));font-family:var(--jp-ui-font-family,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 

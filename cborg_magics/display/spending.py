@@ -51,14 +51,19 @@ def known(total: Total) -> str:
 
     >>> known(Total(Decimal("0.5"), Decimal("0.1"), 7, 2))
     '$0.100 of it estimated, 2 calls unpriced'
+    >>> known(Total(Decimal(0), Decimal(0), 7, 2))
+    '2 of 7 calls unpriced'
     """
     parts = []
+    if total.unpriced and not total.dollars:
+        of = f"{total.unpriced:,} of " if total.unpriced < total.calls else ""
+        return f"{of}{count(total.calls, 'call')} unpriced"
     if total.calls > total.unpriced:
         if not total.dollars:
             parts.append("free")
         elif not total.estimated:
             parts.append("billed")
-        elif total.estimated == total.dollars:
+        elif money(total.estimated) == money(total.dollars):
             parts.append("estimated")
         else:
             parts.append(f"{money(total.estimated)} of it estimated")
@@ -74,7 +79,7 @@ def overview(
     if not any(group.total.calls for group in periods):
         return _lines(["No call is in the ledger of this month yet."])
     first = [Column("from the ledger"), *_SUMS]
-    second = [Column(f"this month, by {by}"), *_SUMS, Column("")]
+    second = [Column(f"this month, by {by}", wraps=by != "day"), *_SUMS, Column("")]
     sums = [[group.name, *_sums(group.total)] for group in periods]
     parts = _parts(groups, by)
     drawing = plot(steps, told)
@@ -135,8 +140,7 @@ _SUMS = (Column("spent", right=True), Column("calls", right=True), Column("known
 
 
 def _sums(total: Total) -> list[str]:
-    nothing_known = total.calls and total.calls == total.unpriced
-    spent = "unknown" if nothing_known else money(total.dollars)
+    spent = "unknown" if total.unpriced and not total.dollars else money(total.dollars)
     return [spent, f"{total.calls:,}", known(total)]
 
 
@@ -208,9 +212,8 @@ def plot(steps: Sequence[Step], account: Account) -> str:
         f"H{x(step):.1f}V{y(step.dollars):.1f}" for step in _thinned(steps)
     )
     line = y(sofar)
-    words = [
-        _text(f"{money(sofar)} so far", RIGHT, line - 4 if line > TOP + 24 else line + 14, "end")
-    ]
+    above = line if line > TOP + 16 else TOP  # beside the words on the limit, not on its line
+    words = [_text(f"{money(sofar)} so far", RIGHT, above - 4, "end")]
     alt = f"Spending of this month: {money(sofar)} in {count(len(steps), 'call')}"
     if shown and bound and rest is not None:
         words.append(

@@ -13,6 +13,11 @@ _TEXT = "color:var(--jp-ui-font-color1,inherit)"  # small print is too pale on s
 _LINE = "border-bottom:1px solid var(--jp-border-color2,#bbb)"
 
 
+# A caption is as wide as its words, and does not make a narrow table wider.
+_CAPTION = "text-align:left;width:0;padding:0"
+_WORDS = "width:max-content;max-width:min(64em,100vw - 150px)"
+
+
 # One rectangle that is stretched. A picture is what survives in a notebook that is not trusted.
 _BAR = picture(
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1' preserveAspectRatio='none'>"
@@ -35,8 +40,8 @@ Cell = str | Bar
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it holds numbers, which stand to the right, and whether a
-    long cell may go on in a second line."""
+    """A column: its heading, whether it holds numbers, which stand to the right on one line, and
+    whether a long cell may go on in a second line."""
 
     title: str
     right: bool = False
@@ -52,7 +57,8 @@ def html(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: str
         + "</tr>"
         for row in rows
     )
-    title = f"<caption style='{QUIET};text-align:left'>{literal(caption)}</caption>"
+    words = f"<div style='{_WORDS}'>{literal(caption)}</div>"
+    title = f"<caption style='{QUIET};{_CAPTION}'>{words}</caption>"
     return (
         f"<table style='{QUIET};border-collapse:collapse;margin:0'>{title if caption else ''}"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -82,7 +88,8 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: st
 def _cell(tag: str, column: Column, cell: Cell, more: str = "") -> str:
     side = "right" if column.right else "left"
     scope = " scope='col'" if tag == "th" else ""
-    more += "" if column.wraps else ";white-space:nowrap"
+    stays = tag == "td" and (column.right or not column.wraps)
+    more += ";white-space:nowrap" if stays else ""
     inside = _drawn(cell) if isinstance(cell, Bar) else literal(cell)
     return f"<{tag}{scope} style='{_CELL};text-align:{side};{more}'>{inside}</{tag}>"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import textwrap
 from typing import TextIO
 
 from cborg_magics.display import wording
@@ -46,7 +48,8 @@ class TerminalView:
         self._clear()
         if reply is not None:
             lead = "\n" if self._column else ""
-            self._out.write(f"{lead}[{wording.DOT.join(wording.badge(reply))}]\n")
+            words = f"[{wording.DOT.join(wording.badge(reply))}]"
+            self._out.write(f"{lead}{fitting(words, self._out)}\n")
             self._out.flush()
 
     def _say(self, text: str) -> None:
@@ -68,3 +71,11 @@ class TerminalView:
         if self._passing:
             self._out.write(_CLEAR_LINE)
             self._passing = False
+
+
+def fitting(line: str, out: TextIO) -> str:
+    """A line that is broken between words where the screen is too narrow for it."""
+    if not out.isatty():
+        return line
+    wide = max(shutil.get_terminal_size().columns - 1, 20)
+    return textwrap.fill(line, wide, break_long_words=False, break_on_hyphens=False)

@@ -45,24 +45,28 @@ def cost(cost: Cost) -> str:
 
 def seconds(value: float) -> str:
     """
-    >>> seconds(0.043), seconds(3.14), seconds(42.2), seconds(125)
-    ('0.04 s', '3.1 s', '42 s', '2 min 5 s')
+    >>> seconds(0.001), seconds(0.043), seconds(3.14), seconds(42.2), seconds(125), seconds(7500)
+    ('0.01 s', '0.04 s', '3.1 s', '42 s', '2 min 5 s', '2 h 5 min')
     """
-    if value >= 60:
-        return f"{int(value // 60)} min {int(value % 60)} s"
-    return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f} s"
+    if value >= 3600:
+        return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
+    if value >= 59.5:
+        return f"{round(value) // 60} min {round(value) % 60} s"
+    digits = 2 if value < 0.095 else 1 if value < 9.95 else 0
+    return f"{max(value, 0.01):.{digits}f} s"
 
 
 def tokens(usage: Usage) -> str:
     """
-    >>> tokens(Usage(1024, 214, cached=896, reasoning=128))
-    '1,024 tokens in (896 cached), 214 out (128 reasoning)'
+    >>> tokens(Usage(1024, 214, cached=896, reasoning=128)), tokens(Usage(1, 1))
+    ('1,024 tokens in (896 cached), 214 out (128 reasoning)', '1 token in, 1 out')
     """
     about = "" if usage.counted else "about "
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     thought = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
     kept = f" ({usage.written:,} kept for the next call)" if usage.written else ""
-    return f"{about}{usage.prompt:,} tokens in{cached}{kept}, {usage.completion:,} out{thought}"
+    sent = count(usage.prompt, "token")
+    return f"{about}{sent} in{cached}{kept}, {usage.completion:,} out{thought}"
 
 
 def waiting(event: Waiting) -> str:
@@ -224,7 +228,7 @@ def plan(plan: Plan, estimate: Estimate) -> list[str]:
         f"Dry run, nothing was asked: {DOT.join(filter(None, [plan.request.model, where]))}",
         f"It would send {', '.join(along)}.",
         *plan.notes,
-        f"{estimate.prompt:,} tokens in ({how}){most}.",
+        f"{count(estimate.prompt, 'token')} in ({how}){most}.",
         _range(estimate),
     ]
 

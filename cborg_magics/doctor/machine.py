@@ -24,13 +24,20 @@ from typing import Any
 
 import cborg_magics
 from cborg_magics import policy
+from cborg_magics.doctor import keys
 from cborg_magics.doctor.report import Found, Mend, Urgency, columns, show
-from cborg_magics.errors import BadSetting, without_keys
+from cborg_magics.errors import BadSetting
 from cborg_magics.settings import Settings
 
 PYTHON_SECONDS = 8.0
 NAME = "cborg_magics"
-TRAITS = ("extra_extensions", "extensions", "lazy_magics", "exec_lines")  # what can load it
+TRAITS = (
+    "extra_extensions",
+    "extensions",
+    "lazy_magics",
+    "exec_lines",
+    "load_ext",
+)  # what can load it
 FILES = tuple(
     f"{stem}.{kind}"
     for stem in ("ipython_config", "ipython_kernel_config")
@@ -56,7 +63,9 @@ class Kernel:
 
 def examine() -> int:
     """Show all of it; 1 if something is to be mended."""
-    return show(CHECKS, without_keys)
+    rules = policy.read({}, {}, policy.FILE)
+    known = [*keys.secrets(os.environ), *keys.secrets(rules.over(os.environ))]
+    return show(CHECKS, lambda text: keys.hide(text, known))
 
 
 def _version() -> Found:
@@ -94,7 +103,7 @@ def _probed() -> tuple[Kernel, ...]:
         warnings.simplefilter("ignore")  # of a home that cannot be written, for one
         found = importlib.import_module("jupyter_client.kernelspec").KernelSpecManager()
         specs: dict[str, Any] = found.get_all_specs()
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with ThreadPoolExecutor(max_workers=16) as pool:
         return tuple(pool.map(_probe, specs, (each["spec"] for each in specs.values())))
 
 
@@ -155,18 +164,19 @@ def _folders() -> list[Path]:
 
 def _there(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in FILES if (folder / name).is_file())
+    yield from sorted(folder.glob("startup/*.*py"))
 
 
 def _loads(file: Path) -> str:
-    """The option by which a file loads the extension; empty if it does not."""
+    """The option or the call by which a file loads the extension; empty if it does not."""
     text = file.read_text(encoding="utf-8")
-    if file.suffix == ".json":
-        said = [text]
-    else:  # comments are gone, and a statement is one text, however many lines it has
-        nodes = ast.walk(ast.parse(text))
-        said = [
-            ast.unparse(n) for n in nodes if isinstance(n, ast.Assign | ast.AugAssign | ast.Expr)
-        ]
+    if file.suffix == ".py":  # without comments and docstrings, each statement as one text
+        kinds = ast.Assign | ast.AugAssign | ast.Expr
+        nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+        said = [ast.unparse(node) for node in nodes if not isinstance(node.value, ast.Constant)]
+    else:
+        lines = text.splitlines()
+        said = ["\n".join(line for line in lines if not line.lstrip().startswith("#"))]
     about = [statement for statement in said if NAME in statement]
     return next((trait for trait in TRAITS for each in about if trait in each), "")
 
@@ -225,7 +235,7 @@ def _policy() -> Found:
 
 
 def _value(name: str, value: str | None) -> str:
-    return "a key, not shown" if value and name.endswith("_API_KEY") else value or ""
+    return "a key, not shown" if value and name in keys.KEYS else value or ""
 
 
 def _owner(number: int) -> str:

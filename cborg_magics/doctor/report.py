@@ -137,7 +137,7 @@ def _print(label: str, text: str, hide: Callable[[str], str]) -> None:
 
 def _wrapped(text: str, lead: str, indent: int) -> str:
     return textwrap.fill(
-        " ".join(text.splitlines()),
+        "".join(each if each.isprintable() else " " for each in text),  # a service may say anything
         WIDTH,
         initial_indent=lead,
         subsequent_indent=" " * indent,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cborg_magics.embeddings.embeddings import Embeddings
 
 WIDTH, HEIGHT, MARGIN = 720, 440, 12  # pixels
+_EDGE = "outline:1px solid var(--jp-border-color2,#bbb);outline-offset:-1px;margin-bottom:4px"
 TITLES = 80_000  # characters for the titles of all points
 # Each has a contrast of 3 on white and on black, and they are told apart by all eyes: chosen for
 # the greatest least difference, also with red or green missing.
@@ -77,7 +78,7 @@ class Map:
     def _repr_html_(self) -> str:
         if not len(self.points):
             return quiet(f"nothing to draw: {self.caption}")
-        frame = f"position:relative;width:{WIDTH}px;max-width:100%"
+        frame = f"position:relative;width:{WIDTH}px;max-width:100%;{_EDGE}"
         alt = escape(f"A scatter plot: {self.caption}")
         image = (
             f"<img role='img' alt='{alt}' aria-label='{alt}' src='{picture(self._svg())}'"

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import keyword
 import re
-from typing import Any
+import textwrap
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
 
 from cborg_magics.errors import BadOption
 
+_Magic = TypeVar("_Magic", bound=Callable[..., object])
+_INDENT = 28  # where the words on an option begin
 _OPTION = re.compile(r"\s*(--?[A-Za-z][\w-]*)(=|(?=\s|$))")
 _END = re.compile(r"\s*--(?=\s|$)")
 _VALUE = re.compile(r"""\s*("(?:[^"\\]|\\.)*"(?=\s|$)|'[^']*'(?=\s|$)|[^\s"']\S*)""")
@@ -71,6 +76,31 @@ def _flags(parser: argparse.ArgumentParser, name: str, line: str) -> tuple[list[
     if found := _END.match(line, position):
         position = found.end()
     return words, line[position:].strip()
+
+
+def manual(magic: _Magic) -> _Magic:
+    """Make a magic's docstring its manual: what it does, examples, one line for each option.
+
+    IPython's own begins with all options in brackets, before a word is said of what they do.
+    """
+    parser: argparse.ArgumentParser = magic.parser  # type: ignore[attr-defined]
+    said = inspect.cleandoc(parser.description or "").replace("::\n", ":\n")
+    magic.__doc__ = "\n".join([said, "", "Options:", *map(_entry, parser._actions)])
+    return magic
+
+
+def _entry(action: argparse.Action) -> str:
+    """An option and what it means, in lines of 80 characters.
+
+    >>> print(_entry(argparse.Action(["-k"], "k", metavar="N", help="how many passages")))
+      -k N                      how many passages
+    """
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    flags = f"  {', '.join(action.option_strings)}{value}"
+    words = textwrap.wrap((action.help or "").replace("%%", "%"), 80 - _INDENT)
+    if len(flags) < _INDENT - 1:
+        flags = flags.ljust(_INDENT) + words.pop(0)
+    return "\n".join([flags, *(" " * _INDENT + line for line in words)])
 
 
 def options(magic: Any) -> list[str]:

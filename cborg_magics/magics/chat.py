@@ -56,9 +56,17 @@ class ChatMagic(Magics):
 
     @no_var_expand
     @line_cell_magic
+    @arguments.manual
     @magic_arguments()
-    @argument("-m", "--model", help="the model to ask; default CBORG_MODEL, or the service's own")
-    @argument("-s", "--system", help="what the model is told before the conversation")
+    @argument(
+        "-m",
+        "--model",
+        metavar="NAME",
+        help="the model to ask; default CBORG_MODEL, or the service's own",
+    )
+    @argument(
+        "-s", "--system", metavar="TEXT", help="what the model is told before the conversation"
+    )
     @argument(
         "-a",
         "--attach",
@@ -69,27 +77,47 @@ class ChatMagic(Magics):
         metavar="NAME",
         help="send something along: a variable, Out[5], cell:5, last, error, a file, an address",
     )
-    @argument("--longest-side", type=_whole, default=2048, help="of pictures, in pixels")
+    @argument(
+        "--longest-side", type=_whole, default=2048, metavar="PX", help="of pictures; default 2048"
+    )
     @argument("--context", metavar="NAME", help="answer from what %%embed made: it is searched")
     @argument("-k", type=_whole, metavar="N", help="how many passages of it go along; default 5")
     @argument(
-        "-t", "--thread", type=arguments.thread_name, default="main", help="the thread of this cell"
+        "-t",
+        "--thread",
+        type=arguments.thread_name,
+        default="main",
+        metavar="NAME",
+        help="the thread of this cell; default main",
     )
     @argument("--new", action="store_true", help="begin the thread anew with this question")
     @argument("--once", action="store_true", help="stand alone: neither read nor join a thread")
-    @argument("-o", "--output", type=arguments.variable_name, help="a variable for the reply")
+    @argument(
+        "-o",
+        "--output",
+        type=arguments.variable_name,
+        metavar="NAME",
+        help="a variable for the reply",
+    )
     @argument("--json", action="store_true", help="an answer in JSON; parsed, it is reply.value")
     @argument("--schema", metavar="NAME", help="an answer of this type or JSON schema")
     @argument("--code", action="store_true", help="put the answer's Python into a new cell")
     @argument("--fill", action="store_true", help="fill in {{name}} and {{name.attribute}}")
     @argument("--dry-run", action="store_true", help="show what would be sent, and its price")
-    @argument("--temperature", type=_temperature, help="0 (always the likeliest word) to 2")
-    @argument("--max-tokens", type=_whole, help="the longest answer, in tokens")
-    @argument("--reasoning-effort", help="low, medium or high, for models that reason")
+    @argument(
+        "--temperature", type=_temperature, metavar="T", help="0 (always the likeliest word) to 2"
+    )
+    @argument("--max-tokens", type=_whole, metavar="N", help="the longest answer, in tokens")
+    @argument(
+        "--reasoning-effort", metavar="LEVEL", help="low, medium or high, for models that reason"
+    )
     @argument("--cache-prompt", action="store_true", help="keep the system text for next calls")
     @argument("--yes", action="store_true", help="ask even beyond a cap of your own")
     @argument(
-        "--timeout", type=arguments.seconds, help="seconds to wait for the service; default 600"
+        "--timeout",
+        type=arguments.seconds,
+        metavar="SECONDS",
+        help="how long to wait for the service; default 600",
     )
     @argument("--no-stream", action="store_true", help="show the answer when it is whole")
     @argument("--show", action="store_true", help="show a thread again; nothing is asked")

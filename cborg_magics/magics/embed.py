@@ -42,9 +42,21 @@ class EmbedMagic(Magics):
 
     @no_var_expand
     @line_cell_magic
+    @arguments.manual
     @magic_arguments()
-    @argument("-m", "--model", help="the model; default CBORG_EMBED_MODEL, or the service's own")
-    @argument("-o", "--output", type=arguments.variable_name, help="a variable for the Embeddings")
+    @argument(
+        "-m",
+        "--model",
+        metavar="NAME",
+        help="the model; default CBORG_EMBED_MODEL, or the service's own",
+    )
+    @argument(
+        "-o",
+        "--output",
+        type=arguments.variable_name,
+        metavar="NAME",
+        help="a variable for the Embeddings",
+    )
     @argument("--query", action="store_true", help="embed as a question, not as a document")
     @argument("--paragraphs", action="store_true", help="in a cell: one text a paragraph, not line")
     @argument("--split", action="store_true", help="split texts that are too long, and pool them")
@@ -52,11 +64,16 @@ class EmbedMagic(Magics):
     @argument("--dry-run", action="store_true", help="show what would be sent, and its price")
     @argument("--yes", action="store_true", help="go on even beyond a cap of your own")
     @argument("--no-cache", action="store_true", help="ask for all anew, and keep nothing")
-    @argument("--timeout", type=arguments.seconds, help="seconds to wait for one answer")
+    @argument(
+        "--timeout",
+        type=arguments.seconds,
+        metavar="SECONDS",
+        help="how long to wait for one answer",
+    )
     @argument("--cache-info", action="store_true", help="what is kept on disk, of which models")
     @argument("--cache-clear", action="store_true", help="drop what is kept: of a model, or all")
     def embed(self, line: str, cell: str | None = None) -> Embeddings | None:
-        """Turn texts into vectors: a column, a list, a folder of files, or the lines of a cell.
+        """Turn texts into vectors: a column, a list, a folder, or the lines of a cell.
 
         What follows the options is Python, evaluated in the notebook::
 
@@ -77,8 +94,9 @@ class EmbedMagic(Magics):
             a first text
             a second one
 
-        Texts go in batches, several at a time. Each vector is kept on disk when it comes:
-        stop the cell, or lose the network, and run it again; what came is not paid for twice.
+        Texts go in batches, several at a time. Each vector is kept on disk when it
+        comes: stop the cell, or lose the network, and run it again; what came is not
+        paid for twice.
         """
         return self._shared.run(self._embed, line, cell)
 

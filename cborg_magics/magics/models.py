@@ -60,6 +60,7 @@ class ModelsMagic(Magics):
         self._controls: Controls | None = None
 
     @line_magic
+    @arguments.manual
     @magic_arguments()
     @argument("--vision", action="store_true", help="only models that see pictures")
     @argument("--tools", action="store_true", help="only models that call tools")
@@ -69,23 +70,38 @@ class ModelsMagic(Magics):
     @argument("--on-prem", action="store_true", help="only models proved to run on-premises")
     @argument("--max-price", type=_price, metavar="DOLLARS", help="at most, per million tokens in")
     @argument("--context", type=_tokens, metavar="TOKENS", help="takes at least so many: 200k, 1M")
-    @argument("--sort", choices=["price", "context", "name"], help="default: the service's order")
+    @argument(
+        "--sort",
+        choices=["price", "context", "name"],
+        metavar="ORDER",
+        help="by price, context or name; default: as the service lists them",
+    )
     @argument("--use", metavar="NAME", help="make this the kernel's default model")
     @argument("--check", action="store_true", help="ask the named models, or all, for one word")
     @argument("--yes", action="store_true", help="check without asking, whatever it may cost")
     @argument("--refresh", action="store_true", help="ask the service for its list again")
     @argument(
-        "-o", "--output", type=arguments.variable_name, help="a variable for the table, a DataFrame"
+        "-o",
+        "--output",
+        type=arguments.variable_name,
+        metavar="NAME",
+        help="a variable for the table, a DataFrame",
     )
     def models(self, line: str) -> None:
         """List the models of the service in use, with prices, windows and abilities.
+
+        All of them::
+
+            %models
 
         Words are parts of a name, and options say what a model must be able to do::
 
             %models claude --vision --max-price 5 --context 200k --sort price
 
-        An exact name tells all of one model: `%models lbl/cborg-chat`. To ask one from
-        now on: `%models --use lbl/cborg-chat`.
+        An exact name tells all of one model; --use asks it from now on in this kernel::
+
+            %models lbl/cborg-chat
+            %models --use lbl/cborg-chat
 
         Does it answer? Each model is asked for one word, each embedding model for one
         vector; with no names, all that may be asked::

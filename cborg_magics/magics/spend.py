@@ -65,27 +65,67 @@ class SpendMagic(Magics):
 
     @no_var_expand
     @line_magic
+    @arguments.manual
     @magic_arguments()
-    @argument("--by", type=_way, default="model", help="model, day, notebook, thread or kernel")
     @argument(
-        "-t", "--thread", type=arguments.thread_name, help="the thread to sum; default the last one"
+        "--by",
+        type=_way,
+        default="model",
+        metavar="WAY",
+        help="model (the default), day, notebook, thread or kernel",
     )
-    @argument("--cap", type=_cap, default=..., help="stop this kernel at so many dollars; or off")
+    @argument(
+        "-t",
+        "--thread",
+        type=arguments.thread_name,
+        metavar="NAME",
+        help="the thread to sum; default the last one",
+    )
+    @argument(
+        "--cap",
+        type=_cap,
+        default=...,
+        metavar="DOLLARS",
+        help="stop this kernel at so many US dollars; off lifts it",
+    )
     @argument("--reconcile", action="store_true", help="compare with the service's own log")
     @argument("--export", metavar="FILE", help="write every call of the ledger as CSV")
-    @argument("-o", "--output", type=arguments.variable_name, help="a variable for every call")
+    @argument(
+        "-o",
+        "--output",
+        type=arguments.variable_name,
+        metavar="NAME",
+        help="a variable for every call, a DataFrame",
+    )
     def spend(self, line: str) -> None:
         """What has it cost, and what is left?
 
+        In a line, without any option::
+
+            %spend
+
         Sums from the ledger on this machine, which has every call at once: of a thread,
-        this kernel, today and this month, and by model, day, notebook, thread or kernel.
-        Then what the service says: the budget that binds, when it resets, when the key ends.
+        this kernel, today and this month, and by model, day, notebook, thread or
+        kernel. Then what the service says: the budget that binds, when it resets, when
+        the key ends.
 
-        Each figure says if it is billed by the service or estimated from its prices, and
-        how many calls have no known price.
+        Each figure says if it is billed by the service or estimated from its prices,
+        and how many calls have no known price.
 
-        `%spend --reconcile` compares the calls of this month with the service's log one by
-        one, and notes the bill of those that were estimated.
+        Where did it go, day by day; and no more than two dollars from here on::
+
+            %spend --by day
+            %spend --cap 2
+
+        Compare the calls of this month with the service's log one by one, and note the
+        bills of those that were estimated::
+
+            %spend --reconcile
+
+        Every call, to the last digit, as a file or as a variable::
+
+            %spend --export calls.csv
+            %spend -o calls
         """
         self._shared.run(self._spend, line)
 

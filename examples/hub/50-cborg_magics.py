@@ -10,8 +10,8 @@ def _load_cborg_magics():
 
     try:
         if importlib.util.find_spec("cborg_magics"):
-            get_ipython().extension_manager.load_extension("cborg_magics")  # noqa: F821
-    except Exception:  # noqa: BLE001 - a user's own startup files come after this one
+            get_ipython().extension_manager.load_extension("cborg_magics")
+    except Exception:
         logging.getLogger("traitlets").warning("cborg_magics is not loaded", exc_info=True)
 
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-c = get_config()  # noqa: F821 - IPython's word
+c = get_config()
 
 # An environment that lacks the package has kernels without it.
 # Never `append` here: where a user's own file does the same for c.IPKernelApp, traitlets doubles

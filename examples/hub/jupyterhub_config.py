@@ -1,6 +1,6 @@
 """What every user's kernels find in their environment. Add it to your jupyterhub_config.py."""
 
-c = get_config()  # noqa: F821 - JupyterHub's word
+c = get_config()
 
 KEYS = "/etc/cborg_magics/keys"  # a file for each user, which only that user can read
 DOLLARS_A_DAY = {"teachers": "10.00"}  # by group of JupyterHub; the first that fits

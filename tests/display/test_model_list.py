@@ -41,7 +41,7 @@ def test_nothing_of_a_server_is_markup() -> None:
     for output in outputs:
         inner = tags(output["text/html"])
         assert {tag.lstrip("/") for tag in inner} <= {
-            *("table", "thead", "tbody", "tr", "th", "td", "div", "span")
+            *("table", "caption", "thead", "tbody", "tr", "th", "td", "div", "span")
         }
         assert not re.search(r"<[^>]*onmouseover", output["text/html"])
         assert not re.search("[\x1b\u202e]", output["text/html"] + output["text/plain"])

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.front_ends.everywhere import Ran
     from tests.front_ends.lab import JupyterLab
+    from tests.front_ends.notebook7 import Notebook7
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def seven(lab: JupyterLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook7]:
+    """A Notebook 7 for all tests, with a server of its own; the browser is that of `lab`."""
+    from tests.front_ends.notebook7 import Notebook7
+
+    root = tmp_path_factory.mktemp("seven")
+    with Notebook7(lab, root, tmp_path_factory.mktemp("home7")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ran(seven: Notebook7, tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Ran:
+    """One notebook with all magics, run in Notebook 7 and saved."""
+    from tests.front_ends import everywhere
+
+    with everywhere.Service() as service:
+        return everywhere.run(seven, service, tmp_path_factory.mktemp("spent"), pictures)

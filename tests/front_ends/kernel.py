@@ -148,7 +148,7 @@ class Kernel:
             "allow_stdin": person,
             "stop_on_error": True,
         }
-        metadata = {"cellId": cell} if cell else {}
+        metadata = {"deletedCells": [], **({"cellId": cell} if cell else {})}
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
         return str(message["header"]["msg_id"])

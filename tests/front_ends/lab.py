@@ -113,6 +113,9 @@ class JupyterLab:
     `requests` is what the page asked for since the start, `errors` what its console complained of.
     """
 
+    # What differs between front ends: the module, the name of its app, the page of a notebook.
+    module, app, place = "jupyterlab", "LabApp", "lab/tree"
+
     def __init__(
         self,
         root: Path,
@@ -148,7 +151,7 @@ class JupyterLab:
 
     def open(self, name: str, timeout: float = 60) -> None:
         """Show the notebook `name` of `root`, alone, and wait until its kernel can be used."""
-        self.page.goto(f"{self.url}/lab/tree/{name}?token={self._token}&reset")
+        self.page.goto(f"{self.url}/{self.place}/{name}?token={self._token}&reset")
         self._wait_for_notebook(timeout)
 
     def reload(self, timeout: float = 60) -> None:
@@ -255,11 +258,11 @@ class JupyterLab:
         url = f"http://127.0.0.1:{port}"
         environment = self._environment()
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+            *(sys.executable, "-m", self.module, "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             f"--ServerApp.root_dir={self.root}",
             f"--IdentityProvider.token={self._token}",
-            "--LabApp.expose_app_in_browser=True",
+            f"--{self.app}.expose_app_in_browser=True",
         ]
         log = self.home / "lab.log"
         with (

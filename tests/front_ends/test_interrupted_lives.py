@@ -120,7 +120,7 @@ class Life:
         """The next cell answers as ever; what it sent to the service."""
         before = len(self.ledger.rows())
         self.lab.run_cell(2)
-        assert self.lab.text(2).startswith("ok\ntest-model · 1 tokens in, 1 out · ")
+        assert self.lab.text(2).startswith("ok\ntest-model · 1 token in, 1 out · ")
         assert len(self.ledger.rows()) == before + 1
         return list(self.server.requests_to(CHAT)[-1].body["messages"])
 

@@ -180,7 +180,7 @@ def test_show_draws_a_thread_again_and_asks_nothing(talk: Talk) -> None:
         "B",
     ]
     assert "main, turn 2" in html
-    assert "1 tokens in, 1 out" in run.badge
+    assert "1 token in, 1 out" in run.badge
     assert talk.run("C", "%chat --show nowhere").error_lines == [
         "BadOption: %chat: there is no thread 'nowhere'.",
         "There is main.",

@@ -45,7 +45,10 @@ c.JupyterHub.load_groups = {groups}
 c.JupyterHub.db_url = "sqlite:///{folder}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = "{folder}/cookie_secret"
 c.Spawner.cmd = ["{singleuser}"]
-c.Spawner.args = ["--LabApp.expose_app_in_browser=True"]
+c.Spawner.args = [
+    "--LabApp.expose_app_in_browser=True",
+    "--ServerApp.jpserver_extensions=jupyter_lsp=False",  # it looks for a dozen programs
+]
 c.Spawner.default_url = "/lab"
 c.JupyterHub.log_level = "WARN"
 """

@@ -526,5 +526,5 @@ def test_a_key_sees_what_it_may_use(
 def test_the_embedded_model_is_listed_as_here(screen: Screen) -> None:
     pytest.importorskip("xllamacpp")
     out = screen("%models")
-    assert re.search(r"1 model of .*this machine", out)
+    assert re.search(r"2 models of .*this machine", out)
     assert "on this machine" in out
