@@ -75,6 +75,8 @@ def make(
     provider = session.service.provider
     policy.check(name, provider.location(known), session.settings)
     texts: Sequence[str] = [_address(each) for each in corpus.pictures] or corpus.texts
+    if keyed := _with_keys(texts, session.settings.keys):
+        raise BadTexts(f"{numbered(keyed)}: a key of yours is in it", "Take it out, and go on.")
     window = known.max_input_tokens if known and not corpus.pictures else None
     if window and not split:
         _fit(texts, window, name)
@@ -130,6 +132,10 @@ def _fit(texts: Sequence[str], window: int, model: str) -> None:
             f" {tokens.BYTES_A_TOKEN} bytes each",
             "Cut the text, or say --split: its pieces are embedded, and pooled.",
         )
+
+
+def _with_keys(texts: Sequence[str], keys: Sequence[str]) -> list[int]:
+    return [row for row, text in enumerate(texts) if any(key in text for key in keys)]
 
 
 def _kept(

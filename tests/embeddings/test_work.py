@@ -28,6 +28,7 @@ from cborg_magics.errors import (
 )
 from cborg_magics.exchange import Outcome, Source
 from cborg_magics.session import Session
+from tests.conftest import KEY
 from tests.services.answers import DROP, json_answer, refusal
 from tests.services.encoder import MODEL, PRICE, Encoder, vector
 
@@ -270,6 +271,13 @@ def test_a_model_that_has_changed_behind_its_name_is_noticed(
     with pytest.raises(DifferentModel, match=r"gives 12 numbers .* gave 8") as problem:
         embed(["before", "after"])
     assert f"--cache-clear {MODEL}" in str(problem.value)
+
+
+def test_a_text_that_holds_our_key_is_not_sent(here: Session, vectors: Encoder) -> None:
+    with pytest.raises(BadTexts, match="row 1: a key of yours") as problem:
+        embed(["fine", f"export LITELLM_API_KEY={KEY}"])
+    assert KEY not in str(problem.value)
+    assert not vectors.texts()
 
 
 # -- rules and caps ------------------------------------------------------------------------

@@ -46,10 +46,11 @@ SENTENCES = (
 
 
 class Service(FaultServer):
-    """A LiteLLM proxy as the tests of front ends need it."""
+    """A LiteLLM proxy as the tests of front ends need it. `latency`: seconds before vectors."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.latency = 0.0
         rows = [_row(name, *prices) for name, prices in PRICES.items()]
         rows.append(_row(EMBEDDER, 2e-08, None, mode="embedding", output_vector_size=8))
         self.always("/model/info", json_answer({"data": rows}))
@@ -63,7 +64,7 @@ class Service(FaultServer):
 
     def answer(self, request: Request) -> Answer:
         if request.path.endswith("/embeddings"):
-            return _vectors(request.body)
+            return _vectors(request.body).after(self.latency)
         return super().answer(request)
 
     @property

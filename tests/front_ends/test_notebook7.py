@@ -82,6 +82,7 @@ def test_it_reads_the_same_without_a_kernel(
     page.evaluate(WITHOUT)
     page.wait_for_function(NO_KERNEL)
     assert page.evaluate(TRUSTED) is trusted
+    page.wait_for_function("document.querySelectorAll('mjx-container').length === 2")
     for cell in range(1, len(everywhere.CELLS) + 2):
         assert seven.text(cell) == ran.texts[cell], cell
     assert page.locator(".jp-OutputArea-output img").count() > 2

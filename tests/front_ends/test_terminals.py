@@ -80,7 +80,7 @@ def prompted(screen: str) -> bool:
 def test_an_answer_streams_and_ends_with_its_cost(terminal: Terminal, service: Service) -> None:
     terminal.wait(prompted)
     terminal.type("", "C-l")
-    everywhere.script(service, delay=0.04)
+    service.script(CHAT, everywhere.streamed(0.04))
     terminal.type("%chat Tell me")
     terminal.type("", "Enter")
     seen = list(terminal.watch("turn 1 of main"))
@@ -95,8 +95,6 @@ def test_an_answer_streams_and_ends_with_its_cost(terminal: Terminal, service: S
     assert "lbl/cborg-chat · 21 tokens in, 180 out · free · " in whole
     assert "so far" not in whole
     assert "<IPython" not in whole
-    service.script(CHAT)  # the other answers of the script stay for nobody
-    service._scripts.clear()
 
 
 def test_ctrl_c_keeps_what_had_come(terminal: Terminal, service: Service) -> None:
