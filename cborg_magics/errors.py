@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from cborg_magics.exchange import Reply
 
 _KEY = r"\b(sk-|llmbase_)[\w-]{6,}|(?<=Bearer )[^\s'\"]+"
-# LiteLLM tells the end of a key that it refuses: sk-...a1b2.
-_KEYS = re.compile(rf"{_KEY}|\b[0-9a-f]{{64}}\b|\b(?:sk-|llmbase_)\.{{2,}}\w+")
+# LiteLLM tells the ends of a key that it refuses: sk-...a1b2, my-k****c3d4.
+_ENDS = r"\b(?:sk-|llmbase_)\.{2,}\w+|\b[\w-]{1,8}\*{4,}[\w-]{1,8}"
+_KEYS = re.compile(rf"{_KEY}|\b[0-9a-f]{{64}}\b|{_ENDS}")
 
 
 def without_keys(text: str, *known: str) -> str:
@@ -52,8 +53,8 @@ def without_keys(text: str, *known: str) -> str:
 
     >>> without_keys("Received API Key = sk-abcdefgh1234, sorry")
     'Received API Key = [key], sorry'
-    >>> without_keys("Received API Key = sk-...a1b2, sorry")
-    'Received API Key = [key], sorry'
+    >>> without_keys("Received sk-...a1b2 and my-k****c3d4, sorry")
+    'Received [key] and [key], sorry'
     """
     return _KEYS.sub("[key]", without(text, *known))
 

@@ -170,22 +170,12 @@ def test_tab_completes(opened: JupyterLab, typed: str) -> None:
     page = opened.page
     write(opened, typed)
     page.keyboard.press("Tab")
-    wanted = typed.rpartition(" ")[0] + " " + TABS[typed]
-    try:
-        page.wait_for_function(
-            "([cell, text]) => window.jupyterapp.shell.currentWidget.content.widgets[cell]"
-            ".model.sharedModel.source === text || document.querySelector('.jp-Completer-item')",
-            arg=[EMPTY, wanted],
-            timeout=15_000,
-        )
-        page.wait_for_timeout(150)
-        items = page.locator(".jp-Completer:visible .jp-Completer-item").all_inner_texts()
-        if items:
-            assert TABS[typed] in [item.split("\n")[0].strip() for item in items], items
-            page.keyboard.press("Enter")
-        assert source(opened) == wanted
-    finally:
-        page.keyboard.press("Escape")
+    offered = page.locator(".jp-Completer:visible .jp-Completer-match")
+    offered.first.wait_for(timeout=15_000)
+    # Below what the kernel offers, JupyterLab lists words of the cell where nothing is begun yet.
+    assert offered.first.inner_text() == TABS[typed]
+    page.keyboard.press("Enter")
+    assert source(opened) == f"{typed.rpartition(' ')[0]} {TABS[typed]}"
 
 
 def test_the_manual_opens_in_the_notebook(opened: JupyterLab, pictures: Path) -> None:

@@ -44,9 +44,8 @@ def test_the_answer_grows_while_a_line_counts(ran: Ran) -> None:
     last = ran.texts[ANSWER]
     assert "so far" not in last
     assert "It costs $5 to $10, or $7.50 a day." in last
-    assert re.search(
-        r"^lbl/cborg-chat · 21 tokens in, 180 out · free · .* · turn 1 of main$", last, re.M
-    )
+    badge = r"^lbl/cborg-chat · 21 tokens in, 180 out · free · .* · turn 1 of main$"
+    assert re.search(badge, last, re.MULTILINE)
 
 
 def test_every_magic_shows_what_it_has_to_say(ran: Ran) -> None:
@@ -72,7 +71,6 @@ def test_it_reads_the_same_without_a_kernel(
     made.cells[0].source = f"# {name}, which nobody has run"
     if trusted:
         notary = NotebookNotary(data_dir=str(seven.home / "data"))
-        notary.mark_cells(made, True)
         notary.sign(made)
         notary.store.close()
     nbformat.write(made, seven.root / name)
