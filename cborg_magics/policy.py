@@ -86,9 +86,13 @@ def read(at_load: Mapping[str, str], at_start: Mapping[str, str], file: Path) ->
     except (OSError, ValueError) as error:
         problem = f"{file}: {getattr(error, 'strerror', None) or error}"
     if any(name.startswith("CBORG_BUDGET") for name in values):
-        values.setdefault(
-            "CBORG_HOME", at_load.get("CBORG_HOME")
-        )  # an empty ledger has no spending
+        # An empty ledger has no spending; nor may a cell move it by way of HOME or XDG_DATA_HOME.
+        home = values.get("CBORG_HOME") or at_load.get("CBORG_HOME")
+        if not home:
+            import platformdirs  # where a cap is locked, and nowhere else
+
+            home = str(platformdirs.user_data_path("cborg_magics", appauthor=False))
+        values["CBORG_HOME"] = str(Path(home).expanduser())
     first = {name: at_load.get(name) for name in values}
     return Policy(values, first, problem, tuple(notes))
 

@@ -43,7 +43,7 @@ DOORS = {
     "pydantic": {"schemas", "providers/vectors.py"},
     "jsonschema": {"schemas"},
     "numpy": {"attachments", "embeddings", "providers"},
-    "platformdirs": {"settings.py"},
+    "platformdirs": {"settings.py", "policy.py"},
     "IPython": {"magics"},
 }
 

@@ -251,3 +251,14 @@ except Exception as error:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert "NotAllowed smollm2-135m is not among the models allowed here" in ran.stdout
+
+
+@pytest.mark.parametrize("name", ["XDG_DATA_HOME", "HOME"])
+def test_with_a_cap_no_variable_moves_the_ledger(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CBORG_HOME", raising=False)
+    rules = policy.read({"CBORG_LOCKED": "CBORG_BUDGET", "CBORG_BUDGET": "2"}, {}, NOWHERE)
+    before = Settings.read({}, rules).home
+    monkeypatch.setenv(name, str(tmp_path))
+    assert Settings.read({}, rules).home == before

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cborg_magics.attachments.last_error import LastError
-from cborg_magics.attachments.place import LONGEST_SIDE, Place
 from cborg_magics.attachments.shown import TYPES, Shown, ShownPictures
-from cborg_magics.attachments.sources import variable
+
+if TYPE_CHECKING:
+    from cborg_magics.attachments.place import Place
 
 
 class Notebook:
@@ -34,6 +35,8 @@ class Notebook:
 
     def names(self) -> list[str]:
         """What can be attached by name, to be offered: variables first, then cells."""
+        from cborg_magics.attachments.sources import variable  # every kernel loads this file
+
         space = self._shell.user_ns
         hidden = self._shell.user_ns_hidden  # what IPython put there itself
         own = [name for name in variable.names(space) if hidden.get(name, self) is not space[name]]
@@ -49,7 +52,7 @@ class Notebook:
             self._shell,
             self.pictures,
             error=self.error.value,
-            longest_side=longest_side or LONGEST_SIDE,
+            longest_side=longest_side,
             fetch=fetch,
         )
 
@@ -59,11 +62,13 @@ def place(
     shown: Iterable[Shown] = (),
     *,
     error: BaseException | None = None,
-    longest_side: int = LONGEST_SIDE,
+    longest_side: int | None = None,
     fetch: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Place:
     """Where attachments of this shell's notebook are looked for; `longest_side` in pixels."""
+    from cborg_magics.attachments.place import LONGEST_SIDE, Place
+
     return Place(
         namespace=shell.user_ns,
         shown=shown,
@@ -72,7 +77,7 @@ def place(
         bundle=lambda value: _bundle(shell, value),
         # IPython names a cell's code after its text; only the compiler knows the number.
         cells=getattr(shell.compile, "_filename_map", {}),
-        longest_side=longest_side,
+        longest_side=longest_side or LONGEST_SIDE,
         fetch=fetch,
     )
 

@@ -35,6 +35,8 @@ QUIET = (
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 
+UNBROKEN = 48  # characters: a longer part may go on in the next line, in a narrow window
+
 Publish = Callable[..., object]
 
 
@@ -215,7 +217,20 @@ def badge(reply: Reply) -> dict[str, Any]:
 
 def quiet(words: str) -> str:
     """A line of small print in the theme's own colours."""
-    return f"<div role='note' style='{QUIET}'>{literal(words)}</div>"
+    return f"<div role='note' style='{QUIET}'>{flowing(words)}</div>"
+
+
+def flowing(words: str) -> str:
+    """Words as HTML; a narrow window breaks their line between the parts, not within one."""
+    *parts, last = words.split(wording.DOT)
+    if not parts:
+        return literal(words)
+    return " ".join([*(_unbroken(f"{part} ·") for part in parts), _unbroken(last)])
+
+
+def _unbroken(part: str) -> str:
+    said = literal(part)
+    return said if len(part) > UNBROKEN else f"<span style='white-space:nowrap'>{said}</span>"
 
 
 def literal(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cborg_magics.display.notebook import QUIET, literal
+from cborg_magics.display.notebook import QUIET, flowing, literal
 from cborg_magics.display.svg import picture
 
 _CELL = "padding:2px 12px 2px 0;vertical-align:baseline;background:none"
@@ -57,7 +57,7 @@ def html(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: str
         + "</tr>"
         for row in rows
     )
-    words = f"<div style='{_WORDS}'>{literal(caption)}</div>"
+    words = f"<div style='{_WORDS}'>{flowing(caption)}</div>"
     title = f"<caption style='{QUIET};{_CAPTION}'>{words}</caption>"
     return (
         f"<table style='{QUIET};border-collapse:collapse;margin:0'>{title if caption else ''}"

@@ -8,15 +8,15 @@ come first, and what follows them is the text, exactly as typed.
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import keyword
 import re
-import textwrap
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
+from IPython.core.magic_arguments import construct_parser
 
 from cborg_magics.errors import BadOption
 
@@ -33,24 +33,24 @@ def read(magic: Any, line: str) -> tuple[argparse.Namespace, str]:
     `--` ends the options: needed only for a text that begins like one.
     Raises `BadOption`.
     """
-    parser: argparse.ArgumentParser = magic.parser
-    flags, rest = _flags(parser, magic.__name__, line)
-    return _parse(parser, flags, magic.__name__), rest
+    its = parser(magic)
+    flags, rest = _flags(its, magic.__name__, line)
+    return _parse(its, flags, magic.__name__), rest
 
 
 def read_words(magic: Any, line: str) -> tuple[argparse.Namespace, list[str]]:
     """Options and words, in whatever order; for magics that take no text. Raises `BadOption`."""
-    parser: argparse.ArgumentParser = magic.parser
-    flags, rest = _flags(parser, magic.__name__, line)
+    its = parser(magic)
+    flags, rest = _flags(its, magic.__name__, line)
     words = []
     while rest:
         word = _VALUE.match(rest)
         if not word:
             raise BadOption(f"%{magic.__name__}: a quote is not closed in {rest!r}.")
         words.append(_unquoted(word[1]))
-        more, rest = _flags(parser, magic.__name__, rest[word.end() :])
+        more, rest = _flags(its, magic.__name__, rest[word.end() :])
         flags += more
-    return _parse(parser, flags, magic.__name__), words
+    return _parse(its, flags, magic.__name__), words
 
 
 def _flags(parser: argparse.ArgumentParser, name: str, line: str) -> tuple[list[str], str]:
@@ -79,14 +79,33 @@ def _flags(parser: argparse.ArgumentParser, name: str, line: str) -> tuple[list[
 
 
 def manual(magic: _Magic) -> _Magic:
-    """Make a magic's docstring its manual: what it does, examples, one line for each option.
+    """For a magic with `@argument`s, in the place of IPython's `magic_arguments`.
+
+    Its parser and its manual are made when they are asked for: every kernel of a hub loads all
+    magics, and few use them. `%chat?` asks `getdoc` before it looks for a docstring.
+    """
+    magic.getdoc = lambda: _manual(parser(magic))  # type: ignore[attr-defined]
+    return magic
+
+
+def parser(magic: Any) -> argparse.ArgumentParser:
+    """What reads the options of a magic."""
+    return _made(getattr(magic, "__func__", magic))
+
+
+@cache
+def _made(magic: Any) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = construct_parser(magic)
+    return made
+
+
+def _manual(parser: argparse.ArgumentParser) -> str:
+    """What a magic does, examples, one line for each option.
 
     IPython's own begins with all options in brackets, before a word is said of what they do.
     """
-    parser: argparse.ArgumentParser = magic.parser  # type: ignore[attr-defined]
     said = inspect.cleandoc(parser.description or "").replace("::\n", ":\n")
-    magic.__doc__ = "\n".join([said, "", "Options:", *map(_entry, parser._actions)])
-    return magic
+    return "\n".join([said, "", "Options:", *map(_entry, parser._actions)])
 
 
 def _entry(action: argparse.Action) -> str:
@@ -95,6 +114,8 @@ def _entry(action: argparse.Action) -> str:
     >>> print(_entry(argparse.Action(["-k"], "k", metavar="N", help="how many passages")))
       -k N                      how many passages
     """
+    import textwrap  # for the manual alone
+
     value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
     flags = f"  {', '.join(action.option_strings)}{value}"
     words = textwrap.wrap((action.help or "").replace("%%", "%"), 80 - _INDENT)
@@ -105,12 +126,12 @@ def _entry(action: argparse.Action) -> str:
 
 def options(magic: Any) -> list[str]:
     """Every option of a magic, as typed: `-m`, `--model`, ..."""
-    return [flag for flag in magic.parser._option_string_actions if flag not in ("-h", "--help")]
+    return [flag for flag in parser(magic)._option_string_actions if flag not in ("-h", "--help")]
 
 
 def takes_value(magic: Any, flag: str) -> bool:
     """Is `flag` an option whose value stands behind it?"""
-    action = magic.parser._option_string_actions.get(flag)
+    action = parser(magic)._option_string_actions.get(flag)
     return action is not None and action.nargs != 0
 
 
@@ -133,6 +154,8 @@ def _unquoted(word: str) -> str:
 
 
 def _meant(flag: str, parser: argparse.ArgumentParser, name: str) -> str:
+    import difflib  # for mistakes alone
+
     near = difflib.get_close_matches(flag, parser._option_string_actions, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"{hint}%{name}? lists the options; a text that begins like one goes after `--`."

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument
 
 from cborg_magics import display
 from cborg_magics.errors import BadOption, Interrupted, without
@@ -57,7 +57,6 @@ class ChatMagic(Magics):
     @no_var_expand
     @line_cell_magic
     @arguments.manual
-    @magic_arguments()
     @argument(
         "-m",
         "--model",

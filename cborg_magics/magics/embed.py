@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument
 
 from cborg_magics import display, embeddings
 from cborg_magics.errors import BadOption, BadSetting
@@ -43,7 +43,6 @@ class EmbedMagic(Magics):
     @no_var_expand
     @line_cell_magic
     @arguments.manual
-    @magic_arguments()
     @argument(
         "-m",
         "--model",

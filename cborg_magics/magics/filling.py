@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import keyword
 import re
 import unicodedata
@@ -81,6 +80,8 @@ def _is_name(text: str) -> bool:
 def _nearest(name: str, names: Mapping[str, Any] | list[str]) -> str:
     """Did you mean ...? The first hit in any case counts as near."""
     known = {n.casefold(): n for n in names if not n.startswith("_") and n not in _PRIVATE}
+    import difflib  # for mistakes alone
+
     near = difflib.get_close_matches(name.casefold(), known, n=1)
     return f"Did you mean {known[near[0]]}?" if near else ""
 

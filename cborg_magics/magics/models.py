@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument
 
 from cborg_magics import display
 from cborg_magics.errors import BadOption, Interrupted, NotAllowed, TimedOut
@@ -61,7 +61,6 @@ class ModelsMagic(Magics):
 
     @line_magic
     @arguments.manual
-    @magic_arguments()
     @argument("--vision", action="store_true", help="only models that see pictures")
     @argument("--tools", action="store_true", help="only models that call tools")
     @argument("--embed", action="store_true", help="only models that make vectors")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument
 
 from cborg_magics import display
 from cborg_magics.errors import BadOption, CborgError, Unexpected
@@ -66,7 +66,6 @@ class SpendMagic(Magics):
     @no_var_expand
     @line_magic
     @arguments.manual
-    @magic_arguments()
     @argument(
         "--by",
         type=_way,

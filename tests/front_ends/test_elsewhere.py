@@ -3,7 +3,8 @@ are run here; VS Code, Colab and GitHub, which cannot be: what they are document
 
 VS Code draws the first of its list of MIME types, application/vnd.* before text/html before
 text/markdown before text/plain (microsoft/vscode, extensions/ipynb/src/deserializers.ts); it does
-not keep the state of widgets (microsoft/vscode-jupyter, issue 4404).
+not keep the state of widgets (microsoft/vscode-jupyter, issue 4404), and gives outputs the colours
+of its theme as --vscode-* (code.visualstudio.com/api/extension-guides/webview).
 Colab shows each cell's output in a frame of its own, without the page's style sheets
 (googlecolab/colabtools, google/colab/output).
 GitHub takes script and styles away, and refuses a notebook whose widgets lack `state`

@@ -10,12 +10,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from tests.front_ends import everywhere
 from tests.front_ends.everywhere import CHAT, SENTENCES, Service
-from tests.front_ends.kernel import clean_environment
+from tests.front_ends.kernel import clean_environment, kernel
 from tests.front_ends.lab import REPOSITORY
 from tests.front_ends.terminal import Terminal
 from tests.services.answers import chat_stream
@@ -155,3 +156,15 @@ def test_the_manual_is_read_in_the_pager(terminal: Terminal, magic: str) -> None
     assert "    %chat What is the capital of France?" in screen
     terminal.type("q")
     terminal.type("", "C-u")
+
+
+def test_a_console_before_a_kernel_gets_text_and_nothing_to_replace(
+    service: Service, tmp_path: Path
+) -> None:
+    lines = ("%chat --once hi", "%models", "%embed ['a text']", "%spend")
+    with kernel(clean_environment(tmp_path, **service.variables)) as running:
+        for line in lines:
+            run = running.end(running.client.execute(line))
+            kinds = {message["type"] for message in run.messages}
+            assert "stream" in kinds, line
+            assert not kinds & {"display_data", "update_display_data", "comm_open", "error"}, line

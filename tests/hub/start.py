@@ -2,9 +2,12 @@
 
     python -m tests.hub.start [ROUNDS]
 
-Each round starts a kernel without it, one that has it in `extra_extensions`, and one that has it
-in `lazy_magics`, in random order, with bytecode as pip installs it. Other work on the machine
-makes a start slower, never faster: the quickest of many starts say most.
+Each round starts a kernel without it, one that has it as examples/hub gives it to everybody, and
+one that has it in `lazy_magics`, in random order, with bytecode as pip installs it. Other work on
+the machine makes a start slower, never faster: the quickest of many starts say most.
+
+`shares` is what a test can hold: a kernel's own account of it, which other work on the machine
+makes no better and no worse.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -23,14 +27,25 @@ from statistics import median, quantiles
 from jupyter_client.manager import KernelManager
 
 import cborg_magics
+from tests.hub.machine import REPOSITORY
 from tests.services.processes import scratch
 
+EXAMPLE = REPOSITORY / "examples" / "hub"
 ROUNDS = 30
 NAMES = "('chat', 'embed', 'models', 'spend')"
-WAYS = {
-    "without": "",
-    "extra_extensions": "c.InteractiveShellApp.extra_extensions = ['cborg_magics']",
-    "lazy_magics": f"c.MagicsManager.lazy_magics = dict.fromkeys({NAMES}, 'cborg_magics')",
+LOADED = "'cborg_magics' in sys.modules"
+FILE = "ipython_kernel_config.py"
+LATER = "50-cborg_magics.py"
+WAYS: dict[str, dict[str, str]] = {
+    "without": {},
+    "example": {
+        FILE: (EXAMPLE / FILE).read_text(encoding="utf-8"),
+        f"startup/{LATER}": (EXAMPLE / LATER).read_text(encoding="utf-8"),
+    },
+    "lazy": {
+        FILE: "c = get_config()\n"
+        f"c.MagicsManager.lazy_magics = dict.fromkeys({NAMES}, 'cborg_magics')\n"
+    },
 }
 
 
@@ -43,26 +58,52 @@ class Starts:
     cpu: list[float] = field(default_factory=list)
 
 
-def measure(rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Starts]:
-    """Start kernels of each kind, `rounds` times."""
-    found = {way: Starts() for way in ways}
+def shares(rounds: int) -> list[float]:
+    """What kernels give to the extension, of a processor's time, as a part of all else that their
+    start takes; one figure for each of `rounds` starts."""
+    clock = "import time\nread = time.process_time()\ndef load_ipython_extension(shell): pass\n"
+    loaded = "c.InteractiveShellApp.extra_extensions = ['before', 'cborg_magics', 'after']"
+    with _installed() as folder:
+        for name in ("before", "after"):
+            (folder / "site" / f"{name}.py").write_text(clock)
+        profile = folder / "clocks" / "profile_default"
+        profile.mkdir(parents=True)
+        (profile / FILE).write_text(f"c = get_config()\n{loaded}\n")
+        asked = "sys.modules['after'].read - sys.modules['before'].read"
+        starts = [_start(folder, "clocks", asked) for _ in range(rounds)]
+    return [float(said) / (cpu - float(said)) for _, cpu, said in starts]
+
+
+@contextmanager
+def _installed() -> Iterator[Path]:
+    """A folder with a copy of the package in `site`, with bytecode as pip makes it."""
     with scratch() as folder:
         shutil.copytree(Path(cborg_magics.__file__).parent, folder / "site" / "cborg_magics")
         compileall.compile_dir(folder / "site", quiet=1, force=True)
+        yield folder
+
+
+def measure(rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Starts]:
+    """Start kernels of each kind, `rounds` times."""
+    found = {way: Starts() for way in ways}
+    with _installed() as folder:
         for way in ways:
             profile = folder / way / "profile_default"
-            profile.mkdir(parents=True)
-            (profile / "ipython_kernel_config.py").write_text(f"c = get_config()\n{WAYS[way]}\n")
+            (profile / "startup").mkdir(parents=True)
+            for name, text in WAYS[way].items():
+                (profile / name).write_text(text, encoding="utf-8")
             _start(folder, way)  # IPython makes its folders, the disk's pages are read
         for _ in range(rounds):
             for way in random.sample(ways, len(ways)):
-                wall, cpu = _start(folder, way)
+                wall, cpu, loaded = _start(folder, way)
+                assert loaded == str(way == "example"), way
                 found[way].wall.append(wall)
                 found[way].cpu.append(cpu)
     return found
 
 
-def _start(folder: Path, way: str) -> tuple[float, float]:
+def _start(folder: Path, way: str, asked: str = LOADED) -> tuple[float, float, str]:
+    """One start: seconds till the kernel is ready, seconds of a processor, what it said."""
     ours = {"IPYTHONDIR": str(folder / way), "PYTHONPATH": str(folder / "site")}
     manager = KernelManager(kernel_name="python3", transport="ipc")
     began = time.perf_counter()
@@ -74,13 +115,12 @@ def _start(folder: Path, way: str) -> tuple[float, float]:
         wall = time.perf_counter() - began
         said: list[str] = []
         client.execute_interactive(
-            "import sys, time\nprint(time.process_time(), 'cborg_magics' in sys.modules)",
+            f"import sys, time\nprint(time.process_time(), {asked})",
             timeout=60,
             output_hook=lambda message: said.append(message["content"].get("text", "")),
         )
-        cpu, loaded = "".join(said).split()
-        assert loaded == str(way == "extra_extensions"), way
-        return wall, float(cpu)
+        cpu, answer = "".join(said).split()
+        return wall, float(cpu), answer
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -102,7 +142,7 @@ def main() -> None:
                 "median": (median(taken), median(base)),
             }
             shown = (f"{name} {a * 1e3:4.0f} ms ({a / b:.3f})" for name, (a, b) in rows.items())
-            print(f"{kind:4}  {way:16}  " + "   ".join(shown))
+            print(f"{kind:4}  {way:8}  " + "   ".join(shown))
 
 
 if __name__ == "__main__":

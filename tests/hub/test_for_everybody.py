@@ -137,8 +137,8 @@ def test_without_the_package_a_kernel_starts(alice: Person, place: Place) -> Non
 @pytest.mark.parametrize("content", ["def (:", "import no_such_library"])
 def test_with_a_broken_package_a_kernel_starts(content: str, alice: Person, place: Place) -> None:
     place(f"{PROFILE}/startup/00-mine.py", "mine = 'here'\n")
-    place("broken/cborg_magics/__init__.py", content)
-    with alice.kernel(spec(place, *LAUNCH, PYTHONPATH=f"{HOME}/broken")) as kernel:
+    place(".broken/cborg_magics/__init__.py", content)
+    with alice.kernel(spec(place, *LAUNCH, PYTHONPATH=f"{HOME}/.broken")) as kernel:
         assert works(kernel)
         assert kernel.value(HAS_CHAT) == "False"
 

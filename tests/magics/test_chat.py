@@ -243,7 +243,7 @@ def test_help_is_the_manual(shell: Any, service: FaultServer, capsys: Any) -> No
 
 def test_the_manual_lists_every_option(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     shell.run_cell("%chat?\n")
-    manual = shell.find_line_magic("chat").__doc__
+    manual = shell.find_line_magic("chat").getdoc()
     for option in ("--model", "--system", "--temperature", "--max-tokens", "--timeout"):
         assert option in manual
     for option in ("--no-stream", "--reasoning-effort", "--once", "--new"):
