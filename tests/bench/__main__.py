@@ -10,7 +10,7 @@ import time
 
 from tests.bench.table import Figure, table
 
-NAMES = ("load", "stream", "models", "embed", "search", "lab")
+NAMES = ("load", "start", "stream", "models", "embed", "search", "lab")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,13 +1,11 @@
 """What does the extension cost at the start of a kernel? Measured in real kernels, in turn.
 
-    python -m tests.hub.start [ROUNDS]
-
 Each round starts a kernel without it, one that has it as examples/hub gives it to everybody, and
 one that has it in `lazy_magics`, in random order, with bytecode as pip installs it. Other work on
-the machine makes a start slower, never faster: the quickest of many starts say most.
+the machine makes a start slower, never faster.
 
-`shares` is what a test can hold: a kernel's own account of it, which other work on the machine
-makes no better and no worse.
+`shares` is a kernel's own account of it, which other work on the machine makes no better and no
+worse.
 """
 
 from __future__ import annotations
@@ -16,22 +14,23 @@ import compileall
 import os
 import random
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 
 from jupyter_client.manager import KernelManager
 
 import cborg_magics
+from tests.bench.table import Figure, ratio
 from tests.hub.machine import REPOSITORY
 from tests.services.processes import scratch
 
 EXAMPLE = REPOSITORY / "examples" / "hub"
-ROUNDS = 30
+ROUNDS, SHARES = 10, 5
+MOST = 0.05
 NAMES = "('chat', 'embed', 'models', 'spend')"
 LOADED = "'cborg_magics' in sys.modules"
 FILE = "ipython_kernel_config.py"
@@ -83,7 +82,7 @@ def _installed() -> Iterator[Path]:
         yield folder
 
 
-def measure(rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Starts]:
+def in_turn(rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Starts]:
     """Start kernels of each kind, `rounds` times."""
     found = {way: Starts() for way in ways}
     with _installed() as folder:
@@ -127,23 +126,18 @@ def _start(folder: Path, way: str, asked: str = LOADED) -> tuple[float, float, s
         manager.cleanup_resources()
 
 
-def main() -> None:
-    """Measure, and print a table."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    found = measure(rounds)
-    print(f"{rounds} starts each; ratios are to a kernel without the extension")
-    for kind in ("wall", "cpu"):
-        base: list[float] = getattr(found["without"], kind)
-        for way, starts in found.items():
-            taken: list[float] = getattr(starts, kind)
-            rows = {
-                "least": (min(taken), min(base)),
-                "quarter": (quantiles(taken, n=4)[0], quantiles(base, n=4)[0]),
-                "median": (median(taken), median(base)),
-            }
-            shown = (f"{name} {a * 1e3:4.0f} ms ({a / b:.3f})" for name, (a, b) in rows.items())
-            print(f"{kind:4}  {way:8}  " + "   ".join(shown))
-
-
-if __name__ == "__main__":
-    main()
+def measure() -> list[Figure]:
+    """The share of a kernel's start, which other work on the machine makes no worse; and whole
+    starts, in turn."""
+    parts = shares(SHARES)
+    note = f"{min(parts):.1%} to {max(parts):.1%} of all else that {SHARES} starts took"
+    found = in_turn(ROUNDS)
+    base = found.pop("without")
+    return [
+        Figure("the extension's part of a kernel's start", median(parts), "of it", MOST, note),
+        *(
+            ratio(f"a kernel's start, {way}: {kind}", getattr(starts, kind), getattr(base, kind))
+            for way, starts in found.items()
+            for kind in ("wall", "cpu")
+        ),
+    ]
