@@ -1,13 +1,10 @@
 """What have we spent? One row a call, on disk, append only; and what is held for calls under way.
 
-Holds no question, no answer and no key. The file is opened for each row and
-closed again: it works with many kernels at once, after a fork, and in a home
-directory on the network (no write-ahead log, which such disks cannot share).
+Holds no question, no answer and no key. The file is opened for each row and closed again.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import uuid
@@ -19,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from cborg_magics import database
 from cborg_magics.alive import Process
 from cborg_magics.exchange import Cost, Outcome, Reply, Source, Usage
 
@@ -271,18 +269,7 @@ class Ledger:
             raise OSError(f"{self.path}: {problem}") from None
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite would create the file with everybody's permissions.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = sqlite3.connect(self.path, timeout=10)
-        try:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version < len(MIGRATIONS):
-                _migrate(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
+        return database.connect(self.path, MIGRATIONS)
 
 
 def total(rows: list[Row]) -> Total:
@@ -297,16 +284,6 @@ def total(rows: list[Row]) -> Total:
         calls=len(rows),
         unpriced=len(rows) - len(known),
     )
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the file up to date; two kernels may try at once, the lock lets one of them."""
-    db.execute("BEGIN EXCLUSIVE")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    for statement in MIGRATIONS[version:]:
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
-    db.commit()
 
 
 def _let_go(db: sqlite3.Connection, now: datetime) -> None:

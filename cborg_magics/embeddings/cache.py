@@ -1,15 +1,13 @@
 """Which vectors have been paid for already? They are kept on disk, each as it comes.
 
 Known by service, model, kind (document, query, picture) and the exact text, of which only a
-digest is written down: no text and no key stands in the file. Opened for each job, and written
-in short transactions: a killed kernel loses nothing that had come. Like the ledger it needs no
-write-ahead log, which home directories on the network cannot share.
+digest is written down: no text and no key stands in the file. Written in short transactions: a
+killed kernel loses nothing that had come.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from cborg_magics import database
 from cborg_magics.embeddings.origin import Origin
 
 # Append to this tuple; never edit what has been released.
@@ -132,27 +131,11 @@ class VectorCache:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite would create the file with everybody's permissions.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=30)) as db:
-                db.execute("PRAGMA synchronous = NORMAL")
-                (version,) = db.execute("PRAGMA user_version").fetchone()
-                if version < len(MIGRATIONS):
-                    _migrate(db)
+            with closing(database.connect(self.path, MIGRATIONS)) as db:
+                db.execute("PRAGMA synchronous = NORMAL")  # it can be bought again
                 yield db
         except sqlite3.Error as problem:
             raise OSError(f"{self.path}: {problem}") from None
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the file up to date; two kernels may try at once, the lock lets one of them."""
-    db.execute("BEGIN EXCLUSIVE")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    for statement in MIGRATIONS[version:]:
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
-    db.commit()
 
 
 def _set(db: sqlite3.Connection, origin: Origin, kind: str) -> int | None:
