@@ -108,7 +108,7 @@ class EmbedMagic(Magics):
         if args.cache_info or args.cache_clear:
             self._cache(session, args, expression)
             return None
-        _need_numpy()
+        _need_numpy(session)
         from cborg_magics.embeddings import job, work
 
         texts, send = self._texts(session, args, expression, cell)
@@ -225,9 +225,9 @@ def _lines(args: argparse.Namespace, expression: str, cell: str) -> Corpus:
     return Corpus(found)
 
 
-def _need_numpy() -> None:
+def _need_numpy(session: Session) -> None:
     if not find_spec("numpy"):
+        extra = "local" if session.service.provider.here else "embed"
         raise BadSetting(
-            "%embed needs numpy",
-            "Install it: pip install 'cborg_magics[embed]', and run this again.",
+            "%embed needs numpy", f"Install it: pip install 'cborg_magics[{extra}]', and go on."
         )
