@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from cborg_magics.catalogue import Prices
 from cborg_magics.exchange import Cost, Source, Usage
 
+A_MILLIONTH = Decimal("0.000001")  # of a dollar: no digits below it mean anything
 UNKNOWN = Cost(None, Source.UNKNOWN)
 FREE = Cost(Decimal(0), Source.FREE)
 
@@ -44,11 +45,13 @@ def price_of(usage: Usage | None, billed: Decimal | None, prices: Prices | None)
 def money(dollars: Decimal) -> str:
     """Three digits that mean something below a dollar, cents above.
 
-    >>> [money(Decimal(figure)) for figure in ("0.00067849", "0.1", "12.345", "0")]
-    ['$0.000678', '$0.100', '$12.35', '$0']
+    >>> [money(Decimal(figure)) for figure in ("0.00067849", "0.1", "12.345", "0", "0.00000002")]
+    ['$0.000678', '$0.100', '$12.35', '$0', 'under $0.000001']
     """
     if not dollars:
         return "$0"
+    if dollars < A_MILLIONTH:
+        return f"under ${A_MILLIONTH:f}"
     if dollars >= 1:
         return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
     rounded = Context(prec=3, rounding=ROUND_HALF_UP).create_decimal(dollars)

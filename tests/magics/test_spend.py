@@ -72,7 +72,7 @@ def test_the_view(run: Ran, ledger: Ledger, service: FaultServer) -> None:
         lines[1:5], ("thread main", "this kernel", "today", "this month"), strict=True
     ):
         assert line.startswith(name)
-        assert line.endswith("$0.0200      3  $0.0200 of it estimated, 1 call unpriced")
+        assert line.endswith("$0.0200      3  estimated, 1 call unpriced")
     assert lines[6].startswith("this month, by model")
     assert lines[7].startswith("gpt-5")
     assert "LiteLLM: the key's budget, $1.50 left of $2.00, $0.500 booked." in lines
