@@ -27,7 +27,7 @@ def hide(text: str, known: Iterable[str]) -> str:
     """`text` without the keys that are `known`, and without what looks like one.
 
     >>> hide("Received sk-...1234 from https://me:pass@host, hunter2hunter2", ["hunter2hunter2"])
-    'Received sk-...1234 from https://[key]@host, [key]'
+    'Received [key] from https://[key]@host, [key]'
     >>> hide("Received sk-...1234", ["sk-abcdef1234"])
     'Received [key]'
     """
