@@ -13,11 +13,6 @@ _TEXT = "color:var(--jp-ui-font-color1,inherit)"  # small print is too pale on s
 _LINE = "border-bottom:1px solid var(--jp-border-color2,#bbb)"
 
 
-# A caption is as wide as its words, and does not make a narrow table wider.
-_CAPTION = "text-align:left;width:0;padding:0"
-_WORDS = "width:max-content;max-width:min(64em,100vw - 150px)"
-
-
 # One rectangle that is stretched. A picture is what survives in a notebook that is not trusted.
 _BAR = picture(
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1' preserveAspectRatio='none'>"
@@ -57,8 +52,8 @@ def html(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], caption: str
         + "</tr>"
         for row in rows
     )
-    words = f"<div style='{_WORDS}'>{flowing(caption)}</div>"
-    title = f"<caption style='{QUIET};{_CAPTION}'>{words}</caption>"
+    # As wide as the table: a width of its own would not survive in a file that is not trusted.
+    title = f"<caption style='{QUIET};text-align:left;padding:0'>{flowing(caption)}</caption>"
     return (
         f"<table style='{QUIET};border-collapse:collapse;margin:0'>{title if caption else ''}"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

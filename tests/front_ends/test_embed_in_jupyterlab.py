@@ -88,7 +88,7 @@ def test_texts_show_on_hover_in_a_notebook_that_is_not_trusted_too(
 ) -> None:
     from tests.front_ends.lab import notebook
 
-    notebook(lab.root / "map.ipynb", [DRAW])
+    notebook(lab.root / "map.ipynb", [DRAW, "made"])
     lab.open("map.ipynb")
     lab.run_all()
     lab.screenshot(pictures / "map.png", 0)
@@ -104,6 +104,9 @@ def test_texts_show_on_hover_in_a_notebook_that_is_not_trusted_too(
     trusted = "() => window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted"
     assert lab.page.evaluate(trusted) is False
     assert pointed_at(lab, 59) == last
+    caption = lab.cell(1).locator("caption").bounding_box()
+    assert caption
+    assert caption["height"] < 60, "its words stand side by side"
     image = lab.cell(0).locator(".jp-OutputArea-output img")
     assert image.evaluate("image => image.naturalWidth") == WIDTH
     assert image.get_attribute("alt").startswith("A scatter plot: 60 texts")
