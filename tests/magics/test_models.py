@@ -471,7 +471,9 @@ def test_ctrl_c_keeps_what_was_learnt(
 
     def press() -> None:
         few.wait_for("/chat/completions", 2)
-        time.sleep(0.3)
+        while not Ledger(home).rows():  # the first has answered
+            time.sleep(0.05)
+        time.sleep(1)
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
