@@ -140,9 +140,9 @@ def test_after_ctrl_c_the_next_run_pays_for_the_rest_alone(here: Session, vector
     def press() -> None:
         wait_until(lambda: len(vectors.texts()) == 9)  # four are answered, five wait
         wait_until(lambda: kept(here) == 256)
-        time.sleep(0.3)  # and are counted
+        time.sleep(1)  # and are counted
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(1)
         vectors.release()
         wait_until(lambda: kept(here) == 9 * 64)
 
