@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from cborg_magics.session import Session
 from tests.services.faults import FaultServer
 
 pytest_plugins = ["tests.services.fixtures"]
+
+# A shell starts what runs in its background with Ctrl-C ignored; many tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OURS = ("CBORG_", "LITELLM_", "LLMBASE_", "OPENAI_")
 KEY = "sk-test-2f9c81d4ab07e6"  # no real one; every test may search for it

@@ -64,7 +64,10 @@ class Run:
     def hear(self, message: dict[str, Any]) -> None:
         """Keep a message as JupyterLab does, with updates in place."""
         kind, content = message["msg_type"], message["content"]
-        self.messages.append({"type": kind, "content": content, "at": time.monotonic()})
+        sent = message["header"]["date"].timestamp()  # by the kernel's clock
+        self.messages.append(
+            {"type": kind, "content": content, "at": time.monotonic(), "sent": sent}
+        )
         display_id = (content.get("transient") or {}).get("display_id")
         if kind == "update_display_data":
             for output in self.outputs:

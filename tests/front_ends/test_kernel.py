@@ -165,7 +165,7 @@ def test_the_last_word_before_a_silence_is_shown(scripted: Desk, server: FaultSe
 def test_an_answer_is_redrawn_ten_times_a_second_at_most(lab_service: Desk) -> None:
     run = lab_service.chat("--once !tokens 200 0.01")
     drawn = [m for m in updates(run) if "text/markdown" in m["content"]["data"]]
-    seconds = drawn[-1]["at"] - drawn[0]["at"]
+    seconds = drawn[-1]["sent"] - drawn[0]["sent"]
     print(f"\n{len(drawn)} drawings in {seconds:.2f} s")
     assert seconds > 1
     assert 4 <= len(drawn) <= 10 * seconds + 3  # the first, the last, and one that was due
