@@ -20,7 +20,7 @@ from cborg_magics.embeddings.origin import Origin
 from cborg_magics.embeddings.search import Floats, Index
 from cborg_magics.errors import BadValue
 from cborg_magics.exchange import Cost, Source
-from cborg_magics.pricing import FREE, UNKNOWN
+from cborg_magics.pricing import FREE, UNKNOWN, add
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped,unused-ignore]
@@ -141,7 +141,7 @@ class Embeddings:
             self.origin,
             labels=[*self.labels, *other.labels] if any(e.has_labels for e in full) else None,
             label_name=self.label_name if self.label_name == other.label_name else None,
-            cost=_added(self.cost, other.cost),
+            cost=add(self.cost, other.cost),
             made=max(self.made, other.made),
         )
 
@@ -342,11 +342,3 @@ def _at_least_one(value: Any, name: str = "k") -> int:
     if number < 1:
         raise BadValue(f"{name} must be a whole number above 0, not {beginning(repr(value), 40)}")
     return number
-
-
-def _added(one: Cost, other: Cost) -> Cost:
-    if one.dollars is None or other.dollars is None:
-        return UNKNOWN
-    paid = {each.source for each in (one, other)} - {Source.FREE}
-    source = Source.ESTIMATED if len(paid) > 1 else next(iter(paid), Source.FREE)
-    return Cost(one.dollars + other.dollars, source)

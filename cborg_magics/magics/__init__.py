@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cborg_magics import embeddings
 from cborg_magics.attachments.notebook import Notebook
 from cborg_magics.magics import as_typed, completion
 from cborg_magics.magics.chat import ChatMagic
@@ -44,4 +45,5 @@ class Extension:
         as_typed.remove(self._shell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
         self.notebook.remove()
+        embeddings.session = embeddings.watched = None
         self._shared.close()

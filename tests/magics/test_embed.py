@@ -232,3 +232,13 @@ shell.run_cell("%models").raise_error()
     assert ran.returncode == 0, ran.stderr
     assert "%embed needs numpy\nInstall it: pip install 'cborg_magics[embed]'" in ran.stdout
     assert not encoder.texts()
+
+
+def test_without_the_extension_embeddings_have_a_session_of_their_own(
+    run: Ran, shell: Any, service: Encoder
+) -> None:
+    run("%embed -o x ['a', 'b']")
+    shell.run_line_magic("unload_ext", "cborg_magics")
+    assert shell.user_ns["x"].search("a", k=1)[0].text == "a"
+    assert service.bare == ["a"]
+    shell.run_line_magic("load_ext", "cborg_magics")
