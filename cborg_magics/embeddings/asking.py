@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -21,9 +20,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@functools.cache
+_own: list[Session] = []  # of this process, where no extension is loaded
+
+
 def _own_session() -> Session:
-    return Session.from_environment()
+    """One for the process, as the environment is now."""
+    fresh = Session.from_environment()
+    if not _own:
+        _own.append(fresh)
+    elif _own[0].settings != fresh.settings:
+        _own[0].adopt(fresh.settings)
+    return _own[0]
 
 
 def session() -> Session:
