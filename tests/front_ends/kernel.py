@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ def clean_environment(home: Path, **variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     folders = {"CBORG_HOME": home / "cborg", "IPYTHONDIR": home / "ipython"}
     return kept | {name: str(path) for name, path in folders.items()} | variables
+
+
+def _moment(date: datetime | str) -> float:
+    """Seconds since 1970; over a websocket dates are text."""
+    told = datetime.fromisoformat(date.replace("Z", "+00:00")) if isinstance(date, str) else date
+    return told.timestamp()
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Run:
     def hear(self, message: dict[str, Any]) -> None:
         """Keep a message as JupyterLab does, with updates in place."""
         kind, content = message["msg_type"], message["content"]
-        sent = message["header"]["date"].timestamp()  # by the kernel's clock
+        sent = _moment(message["header"]["date"])  # by the kernel's clock
         self.messages.append(
             {"type": kind, "content": content, "at": time.monotonic(), "sent": sent}
         )
