@@ -97,8 +97,9 @@ def call(
         usage = found.usage if found else None
         if usage is None and outcome is not Outcome.FAILED:
             usage = Usage(tokens.of_messages(messages), 0, counted=False)
-        # Who answers too late may have done the work; whoever refuses has not.
-        cost = pricing.UNKNOWN if isinstance(problem, errors.TimedOut) else pricing.FREE
+        # Who answers too late, or what cannot be read, may have done the work.
+        worked = isinstance(problem, errors.TimedOut | errors.NotTheApi)
+        cost = pricing.UNKNOWN if worked else pricing.FREE
         if usage:
             billed = found.billed if found else None
             cost = pricing.price_of(usage, billed, known.prices if known else None)

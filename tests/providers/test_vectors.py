@@ -101,6 +101,8 @@ def test_an_answer_that_is_none_is_one_line(
     encoder.scripted = [json_answer(answer), json_answer(answer)]
     with pytest.raises(NotTheApi, match="did not answer as an API does"):
         call(session, ["one", "two"], MODEL)
+    (row,) = session.ledger.rows()
+    assert row.cost.source is Source.UNKNOWN, "the work may have been done, and charged"
 
 
 def test_a_web_page_is_one_line(encoder: Encoder, session: Session) -> None:
