@@ -268,7 +268,8 @@ class Reply:
     `call_id` is the service's own number of the call, `answer_id` that of the answer: the bill
     can be found by the one or by the other.
     `value` is the answer parsed and validated, where a shape was asked for; `passages` are what
-    it was made from, as they were sent.
+    it was made from, as they were sent. `tools`: the service says that tools took part, a search
+    of the web, say. `from_cache`: it was given before; `usage` is what it took then, `cost` is 0.
     """
 
     text: str
@@ -293,6 +294,8 @@ class Reply:
     joined: Joined | None = None
     fallback: str | None = None
     passages: tuple[Passage, ...] = ()
+    tools: bool = False
+    from_cache: FromCache | None = None
 
     @property
     def thread(self) -> str | None:
@@ -332,3 +335,11 @@ class Capped:
 
     tokens: int
     by: str
+
+
+@dataclass(frozen=True)
+class FromCache:
+    """The answer was kept on disk: it was given `at` a moment in UTC, and cost this then."""
+
+    at: datetime
+    cost: Cost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
@@ -46,7 +46,8 @@ class Question:
     `thread` and `run` say where in the conversation it stands; `once` neither reads
     nor writes it, `new` begins the thread anew. `shape` is what the answer must be;
     `cache_prompt` asks the service to keep the system text for the next call; `yes` sets
-    aside the caps that are not locked. Times in seconds.
+    aside the caps that are not locked. `cache`: take the answer from those kept on disk, and
+    keep it there; with `refresh` it is asked for anew. Times in seconds.
     """
 
     text: str
@@ -66,10 +67,23 @@ class Question:
     shape: Shape | None = None
     cache_prompt: bool = False
     yes: bool = False
+    cache: bool | None = None
+    refresh: bool = False
 
     @property
     def message(self) -> Message:
         return Message("user", self.text, (*self.attachments, *self.passages))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a question leaves open, completed by the settings and the provider. None: as the
+    service does by itself; `max_tokens`: of the answer, as far as somebody has wished."""
+
+    model: str
+    system: str | None
+    temperature: float | None
+    max_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -120,9 +134,8 @@ def plan(
 
     Raises `BadAttachment` for pictures that the model cannot see, and `NotAllowed`.
     """
-    seeing = _pictures(question.message) or any(_pictures(turn.question) for turn in history)
-    vision = settings.vision_model or provider.vision_model
-    name = question.model or (vision if seeing and vision else default_model())
+    wishes = complete(question, history, settings, provider, default_model)
+    name, seeing = wishes.model, _seeing(question, history)
     said = [message for turn in history for message in _spoken(turn)]
     matters = (
         seeing
@@ -136,7 +149,7 @@ def plan(
     model = provider.model_in(known, name)
     _check(question, name, model, settings, provider, known)
 
-    system = _system(question, model, settings, provider)
+    system = _system(question, model, wishes.system)
     window = (model and model.max_input_tokens) or settings.context_tokens
     limit = _first(question.max_tokens, settings.max_tokens, provider.longest_answer(model))
     reserve = limit or min(ANSWER_TOKENS, window // 4)
@@ -150,7 +163,7 @@ def plan(
         model=name,
         messages=(*system, *old, question.message),
         stream=question.stream,
-        temperature=_first(question.temperature, settings.temperature, provider.temperature),
+        temperature=wishes.temperature,
         max_tokens=limit,
         reasoning_effort=question.reasoning_effort,
         format=question.shape.response_format() if question.shape and _obeys(model) else None,
@@ -159,6 +172,29 @@ def plan(
     provider.check(request, model)
     dropped = asked - len(question.passages)
     return Plan(question, request, model, window, kept, len(history) - len(kept), unsent, dropped)
+
+
+def complete(
+    question: Question,
+    history: Sequence[Turn],
+    settings: Settings,
+    provider: Provider,
+    default_model: Callable[[], str],
+) -> Wishes:
+    """The question's wishes, with those of the settings and the provider where it has none."""
+    vision = settings.vision_model or provider.vision_model
+    seen_by = vision if _seeing(question, history) else None
+    return Wishes(
+        model=question.model or seen_by or default_model(),
+        system=_first(question.system, settings.system, provider.system),
+        temperature=_first(question.temperature, settings.temperature, provider.temperature),
+        max_tokens=_first(question.max_tokens, settings.max_tokens, provider.max_tokens),
+    )
+
+
+def _seeing(question: Question, history: Sequence[Turn]) -> bool:
+    """Are there pictures in what is sent?"""
+    return any(map(_pictures, (question.message, *(turn.question for turn in history))))
 
 
 def _check(
@@ -180,11 +216,8 @@ def _check(
         raise BadAttachment(f"{name} cannot see pictures.", hint)
 
 
-def _system(
-    question: Question, model: Model | None, settings: Settings, provider: Provider
-) -> list[Message]:
+def _system(question: Question, model: Model | None, words: str | None) -> list[Message]:
     """What the model is told first: the person's words, and the form that is wanted."""
-    words = _first(question.system, settings.system, provider.system)
     told = [words] if words else []
     if question.passages:
         told.append(FROM_PASSAGES if question.shape else f"{FROM_PASSAGES} {CITING}")

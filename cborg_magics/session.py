@@ -13,7 +13,10 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
-from cborg_magics import errors, planning, policy, pricing, providers, retry, tokens
+from cborg_magics import errors, planning, policy, pricing, retry, tokens
+from cborg_magics.answers import replay
+from cborg_magics.answers.entry import Entry
+from cborg_magics.answers.folder import AnswerFolder, KeptAnswer
 from cborg_magics.caps import Caps
 from cborg_magics.catalogue import Catalogue, FetchedCatalogue, Kept
 from cborg_magics.catalogue_file import CatalogueFile
@@ -104,7 +107,8 @@ class Session:
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = Client(providers.choose(self.settings), self._log())
+            service, unusable = replay.service(self.settings)
+            self._client = Client(service, self._log(), unusable)
         return self._client
 
     @property
@@ -181,7 +185,12 @@ class Session:
         is interrupted. Raises a `CborgError`, or `Interrupted` on Ctrl-C; its `reply`
         is what had come by then.
         """
-        plan = self.plan(question, **wishes)
+        if isinstance(question, str):
+            question = Question(question, **wishes)
+        entry = self._entry(question)
+        if entry and (found := entry.answer(question, on_event)):
+            return self._join(*found)
+        plan = self.plan(question)
         self.warnings += plan.notes
         try:
             reply = self._shaped(plan, on_event)
@@ -189,21 +198,32 @@ class Session:
             raise  # kept and charged, but no turn: the next question must not build on it
         except (errors.CborgError, errors.Interrupted) as error:
             if error.reply and plan.question.shape is None:
-                error.reply = self._join(plan, error.reply)
+                error.reply = self._join(plan.question, error.reply)
             raise
-        return self._join(plan, reply)
+        if entry and (warning := entry.keep(reply, self.service, self.settings.keys)):
+            self.warnings.append(warning)
+        return self._join(plan.question, reply)
 
     def plan(self, question: str | Question, **wishes: Any) -> Plan:
         """What `chat` would send. Raises what can be known before anything is sent."""
         if isinstance(question, str):
             question = Question(question, **wishes)
-        history: tuple[Turn, ...] = ()
-        if not question.once:
-            history = self.conversation.before(question.thread, question.run, new=question.new)
-        service = self.service
         return planning.plan(
-            question, history, self.settings, service.provider, lambda: self.model, self.catalogue
+            question,
+            self._history(question),
+            self.settings,
+            self.service.provider,
+            lambda: self.model,
+            self.catalogue,
         )
+
+    def kept(self, question: str | Question, **wishes: Any) -> KeptAnswer | None:
+        """The answer to the question that is kept on disk, if it is and may be taken from there.
+        Raises `NotAllowed`."""
+        if isinstance(question, str):
+            question = Question(question, **wishes)
+        entry = self._entry(question)
+        return entry.find() if entry else None
 
     def estimate(self, plan: Plan) -> Estimate:
         """What the call would cost. Asks no model; the service may count the tokens."""
@@ -240,9 +260,28 @@ class Session:
             problem.reply = reply
             raise errors.bare(problem) from None
 
-    def _join(self, plan: Plan, reply: Reply) -> Reply:
+    def _history(self, question: Question) -> tuple[Turn, ...]:
+        """What was said before the question, of what it is to be answered after."""
+        if question.once:
+            return ()
+        return self.conversation.before(question.thread, question.run, new=question.new)
+
+    def _entry(self, question: Question) -> Entry | None:
+        """The question's place among the answers that are kept; None where none are wanted."""
+        usual, locked = self.settings.cache is not None, "CBORG_CACHE" in self.settings.locked
+        wanted = question.refresh or (usual if question.cache is None else question.cache)
+        if locked and wanted != usual:
+            raise errors.NotAllowed("CBORG_CACHE is locked by an administrator.")
+        if not wanted:
+            return None
+        history, service = self._history(question), self.service
+        completed = planning.complete(
+            question, history, self.settings, service.provider, lambda: self.model
+        )
+        return Entry.of(AnswerFolder.of(self.settings), service, question, history, completed)
+
+    def _join(self, question: Question, reply: Reply) -> Reply:
         """The reply, with its place in the conversation."""
-        question = plan.question
         if not question.once:
             turn = Turn(question.message, reply, question.run, question.new)
             reply = replace(reply, joined=self.conversation.join(question.thread, turn))
@@ -400,6 +439,7 @@ class Session:
             error=error_name(problem),
             fallback=answer.fallback,
             answer_id=answer.answer_id,
+            tools=answer.tools,
         )
 
     def _catalogue_file(self) -> Kept | None:

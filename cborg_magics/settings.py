@@ -18,6 +18,7 @@ from cborg_magics.exchange import dollars
 from cborg_magics.policy import LIST, NONE, Policy
 
 _T = TypeVar("_T")
+ANSWERS = "answers"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -47,7 +48,8 @@ class Credential:
 class Settings:
     """The environment's wishes. None means not said. Times in seconds, money in US dollars.
 
-    `locked` are the variables that an administrator has locked.
+    `locked` are the variables that an administrator has locked. `cache` is the folder that
+    answers are taken from and kept in; None: not unless asked.
     """
 
     provider: str | None
@@ -71,6 +73,7 @@ class Settings:
     budget_day: Decimal | None
     locked: frozenset[str]
     home: Path
+    cache: Path | None
     debug: bool
 
     @classmethod
@@ -105,6 +108,7 @@ class Settings:
             )
 
         home = get("CBORG_HOME", lambda text: Path(text).expanduser(), "~/.cborg")
+        home = home or platformdirs.user_data_path("cborg_magics", appauthor=False)
         settings = cls(
             provider=get("CBORG_PROVIDER", str.lower, "cborg"),
             cborg=credential("CBORG"),
@@ -126,7 +130,8 @@ class Settings:
             budget=get("CBORG_BUDGET", _money, "0.50"),
             budget_day=get("CBORG_BUDGET_DAY", _money, "2.00"),
             locked=frozenset(policy.values),
-            home=home or platformdirs.user_data_path("cborg_magics", appauthor=False),
+            home=home,
+            cache=get("CBORG_CACHE", lambda text: _folder(text, home), "answers"),
             debug=get("CBORG_DEBUG", _switch, "1") or False,
         )
         if unknown := sorted(settings.locked - known):  # a slip there must not open what it closes
@@ -134,6 +139,16 @@ class Settings:
                 f"the policy of this machine locks {unknown[0]}, which is unknown.", _ASK
             )
         return settings
+
+    @property
+    def answers(self) -> Path:
+        """Where answers are kept if the environment names no folder."""
+        return self.home / ANSWERS
+
+    @property
+    def named_cache(self) -> Path | None:
+        """The folder that CBORG_CACHE names, to be committed with its notebook."""
+        return None if self.cache == self.answers else self.cache
 
     @property
     def keys(self) -> list[str]:
@@ -230,6 +245,13 @@ def _number(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text!r}, not a number")
     return number
+
+
+def _folder(text: str, home: Path) -> Path | None:
+    """What CBORG_CACHE says: 0, 1 for a folder of the person's own, or a folder."""
+    if text.lower() in ("1", "yes", "true", "on"):
+        return home / ANSWERS
+    return Path(text).expanduser() if _switch(text) else None
 
 
 def _switch(text: str) -> bool:

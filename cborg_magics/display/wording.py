@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from cborg_magics.exchange import (
     Capped,
     Cost,
     Document,
+    FromCache,
     Joined,
     Location,
     Outcome,
@@ -22,6 +25,7 @@ from cborg_magics.exchange import (
 from cborg_magics.pricing import FREE, money
 
 if TYPE_CHECKING:
+    from cborg_magics.answers.folder import KeptAnswer
     from cborg_magics.caps import Caps
     from cborg_magics.planning import Plan
     from cborg_magics.session import Estimate
@@ -97,6 +101,13 @@ def live(model: str, elapsed: float, pieces: int, writing: float) -> str:
 
 def badge(reply: Reply) -> list[str]:
     """The parts of the badge: who, how it ended, tokens, cost, time, place."""
+    if reply.from_cache:
+        return [
+            model(reply.model, reply.served),
+            *_ending(reply),
+            from_cache(reply.from_cache),
+            *([joined(reply.joined)] if reply.joined else []),
+        ]
     time = f"{seconds(reply.seconds)}"
     if reply.first_text is not None and reply.seconds - reply.first_text > 0.05:
         time = f"first text {seconds(reply.first_text)}, total {time}"
@@ -111,6 +122,25 @@ def badge(reply: Reply) -> list[str]:
         *([_PLACES[reply.location]] if reply.usage else []),
         *([joined(reply.joined)] if reply.joined and reply.text else []),
     ]
+
+
+def from_cache(kept: FromCache) -> str:
+    """
+    >>> from datetime import datetime, timezone
+    >>> noon = datetime(2020, 3, 12, 12, tzinfo=timezone.utc)
+    >>> from_cache(FromCache(noon, Cost(Decimal("0.0042"), Source.BILLED)))
+    'from cache of 12 March 2020, 0 of $0.00420 billed'
+    >>> from_cache(FromCache(noon, Cost(None, Source.UNKNOWN)))
+    'from cache of 12 March 2020, nothing charged'
+    """
+    paid = f"0 of {cost(kept.cost)}" if kept.cost.dollars else "nothing charged"
+    return f"from cache of {day(kept.at)}, {paid}"
+
+
+def day(at: datetime) -> str:
+    """A day for people, with its year unless it is this one."""
+    at, now = at.astimezone(), datetime.now().astimezone()
+    return f"{at.day} {calendar.month_name[at.month]}{'' if at.year == now.year else f' {at.year}'}"
 
 
 def capped(capped: Capped) -> str:
@@ -230,6 +260,15 @@ def plan(plan: Plan, estimate: Estimate) -> list[str]:
         *plan.notes,
         f"{count(estimate.prompt, 'token')} in ({how}){most}.",
         _range(estimate),
+    ]
+
+
+def kept(kept: KeptAnswer) -> list[str]:
+    """What a dry run says of a question whose answer is at hand."""
+    return [
+        f"Dry run, nothing was asked: the answer of {kept.model} is in the cache, of"
+        f" {day(kept.at)}.",
+        "Cost: nothing.",
     ]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cborg_magics import database
 from cborg_magics.embeddings.origin import Origin
+from cborg_magics.settings import Settings
 
 # Append to this tuple; never edit what has been released.
 MIGRATIONS = (
@@ -64,6 +65,11 @@ class VectorCache:
         self.path = home / "vectors.sqlite"
         self._waiting: list[tuple[Origin, str, Mapping[bytes, bytes]]] = []
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings) -> VectorCache:
+        """The cache of the person, or the one in the folder that CBORG_CACHE names."""
+        return cls(settings.named_cache or settings.home)
 
     def find(self, origin: Origin, kind: str, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """The vectors that are kept, by digest. Raises `OSError`."""
@@ -139,8 +145,10 @@ class VectorCache:
 
 
 def _set(db: sqlite3.Connection, origin: Origin, kind: str) -> int | None:
-    asked = "SELECT id FROM sets WHERE service = ? AND model = ? AND kind = ?"
-    row = db.execute(asked, [origin.service, origin.model, kind]).fetchone()
+    # CBorg's pages write a model with and without lbl/; its list, if it can be asked, says which.
+    name = origin.model.removeprefix("lbl/")
+    asked = "SELECT id FROM sets WHERE service = ? AND model IN (?, ?) AND kind = ?"
+    row = db.execute(asked, [origin.service, name, f"lbl/{name}", kind]).fetchone()
     return row[0] if row else None
 
 

@@ -88,7 +88,7 @@ def make(
     distinct = tuple(where)
     origin = Origin(session.service.name, name)
     kind = "picture" if corpus.pictures else "query" if query else "document"
-    stored = VectorCache(session.settings.home) if cache else None
+    stored = VectorCache.of(session.settings) if cache else None
     kept = _kept(session, stored, origin, kind, distinct)
     wanted = tuple(number for number in range(len(distinct)) if number not in kept)
     count = 0 if corpus.pictures else sum(tokens.of_text(distinct[number]) for number in wanted)

@@ -111,6 +111,9 @@ class ChatMagic(Magics):
         "--reasoning-effort", metavar="LEVEL", help="low, medium or high, for models that reason"
     )
     @argument("--cache-prompt", action="store_true", help="keep the system text for next calls")
+    @argument("--cache", action="store_true", help="answer from disk what was asked before")
+    @argument("--no-cache", action="store_true", help="ask anew, and keep nothing")
+    @argument("--refresh", action="store_true", help="ask anew, and keep the new answer")
     @argument("--yes", action="store_true", help="ask even beyond a cap of your own")
     @argument(
         "--timeout",
@@ -124,6 +127,8 @@ class ChatMagic(Magics):
     @argument("--threads", action="store_true", help="list the threads")
     @argument("--forget", action="store_true", help="drop a thread")
     @argument("--undo", action="store_true", help="bring back what a re-run or --forget dropped")
+    @argument("--cache-info", action="store_true", help="what is kept of answers")
+    @argument("--cache-clear", action="store_true", help="drop it, of one model or of all")
     @argument("--export", metavar="FILE", help="write a thread as Markdown or as a notebook")
     def chat(self, line: str, cell: str | None = None) -> None:
         """Ask a model. The text is sent as you typed it; the answer streams into the cell.
@@ -152,6 +157,14 @@ class ChatMagic(Magics):
             Which planet is the largest?
 
         and then `reply.value`, `reply.text`, `reply.code`, `reply.cost`.
+
+        What was asked before, word for word, can be answered from disk for nothing, when
+        all cells are run again::
+
+            %env CBORG_CACHE=1
+
+        or, for one question, `--cache`. `CBORG_CACHE=answers` keeps the answers in a folder
+        of that name, to be committed: with it the notebook runs where no key is.
 
         A badge below the answer says who answered, how many tokens went in and out,
         what it cost and how that is known (billed by the service, estimated from its
@@ -201,14 +214,19 @@ class ChatMagic(Magics):
             "shape": shape,
             "cache_prompt": args.cache_prompt,
             "yes": args.yes,
+            "cache": _caching(args),
+            "refresh": args.refresh,
         }
         if attachments:
             display.show_attached(self._shell, attachments)
         if args.dry_run:
-            session.catalogue(wait=CATALOGUE_SECONDS)  # its prices are wanted
-            plan = session.plan(text, **wishes)
             from cborg_magics.display import wording
 
+            if context is None and (kept := session.kept(text, **wishes)):
+                display.tell(self._shell, *wording.kept(kept))
+                return
+            session.catalogue(wait=CATALOGUE_SECONDS)  # its prices are wanted
+            plan = session.plan(text, **wishes)
             lines = wording.plan(plan, session.estimate(plan))
             if context is not None:
                 lines.append(_would_search(context, args, plan.window))
@@ -296,6 +314,13 @@ class ChatMagic(Magics):
             self._shell.set_next_input(python, replace=False)
         else:
             display.tell(self._shell, "There is no Python in the answer.")
+
+
+def _caching(args: argparse.Namespace) -> bool | None:
+    """Is the answer to come from the cache, and to go there? None: as CBORG_CACHE says."""
+    if args.no_cache and (args.cache or args.refresh):
+        raise BadOption("%chat: --no-cache does not go together with --cache or --refresh.")
+    return True if args.cache else False if args.no_cache else None
 
 
 def _would_search(context: Embeddings, args: argparse.Namespace, window: int) -> str:

@@ -198,7 +198,7 @@ class EmbedMagic(Magics):
         from cborg_magics.display import embedding, wording
         from cborg_magics.embeddings.cache import VectorCache
 
-        cache = VectorCache(session.settings.home)
+        cache = VectorCache.of(session.settings)
         try:
             if args.cache_clear:
                 gone = wording.count(cache.clear(model or None), "vector")

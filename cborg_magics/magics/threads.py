@@ -1,4 +1,4 @@
-"""What can be done with a conversation besides going on with it?"""
+"""What can be done with a conversation, or with answers that are kept, besides asking on?"""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cborg_magics import display
-from cborg_magics.errors import BadOption
+from cborg_magics.errors import BadOption, BadSetting
 
 if TYPE_CHECKING:
+    from cborg_magics.answers.folder import AnswerFolder
     from cborg_magics.conversation import Run
     from cborg_magics.session import Session
 
@@ -33,7 +34,8 @@ def task(args: argparse.Namespace) -> Callable[..., None] | None:
     """What the options ask for instead of an answer, if they do."""
     wanted = [name for name in TASKS if getattr(args, name)]
     if len(wanted) > 1:
-        raise BadOption(f"%chat: --{wanted[0]} and --{wanted[1]} do not go together.")
+        one, other = (name.replace("_", "-") for name in wanted[:2])
+        raise BadOption(f"%chat: --{one} and --{other} do not go together.")
     return TASKS[wanted[0]] if wanted else None
 
 
@@ -97,6 +99,34 @@ def _last(shell: Any, session: Session, args: argparse.Namespace, text: str) -> 
     display.show_reply(shell, session.last)
 
 
+def _cache_info(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
+    from cborg_magics.display import answers
+
+    _no_text("--cache-info", text)
+    folder = _folder(session)
+    try:
+        display.show(shell, answers.holdings(folder.holdings(), str(folder.path)))
+    except OSError as problem:
+        raise BadSetting(f"the answers cannot be read: {problem}") from None
+
+
+def _cache_clear(shell: Any, session: Session, args: argparse.Namespace, text: str) -> None:
+    from cborg_magics.display import wording
+
+    model = text.strip()
+    try:
+        gone = wording.count(_folder(session).clear(model or None), "answer")
+    except OSError as problem:
+        raise BadSetting(f"the answers cannot be dropped: {problem}") from None
+    display.tell(shell, f"{gone} dropped{f' of {model}' if model else ''}.")
+
+
+def _folder(session: Session) -> AnswerFolder:
+    from cborg_magics.answers.folder import AnswerFolder
+
+    return AnswerFolder.of(session.settings)
+
+
 TASKS = {
     "show": _show,
     "threads": _threads,
@@ -104,6 +134,8 @@ TASKS = {
     "undo": _undo,
     "export": _export,
     "last": _last,
+    "cache_info": _cache_info,
+    "cache_clear": _cache_clear,
 }
 
 

@@ -23,20 +23,44 @@ def choose(settings: Settings) -> Service:
     key; OPENAI_API_KEY with OPENAI_BASE_URL; else the embedded model. A key goes
     only to the host it belongs to. Raises `NoKey` or `BadSetting`.
     """
+    return _connect(*_which(settings))
+
+
+def can_ask(settings: Settings) -> bool:
+    """Is there a key, or is none needed? The embedded model counts only where it is named.
+    Raises `BadSetting`."""
+    provider, credential = _which(settings)
+    if credential is None:
+        return settings.provider is not None
+    return credential.key is not None or _keyless(provider, credential)
+
+
+def kept(name: str, address: str) -> Service | None:
+    """A service that answers are kept of, as `folder.Kept` tells of it: there is no key to ask
+    it with. None if we know no such provider."""
+    provider = next((p for p in PROVIDERS if p.name == name), None)
+    if provider is None:
+        return None
+    if provider.here:
+        return Service(provider, "", "", None)
+    return provider.service(Credential(None, address, ""))
+
+
+def _which(settings: Settings) -> tuple[Provider, Credential | None]:
     if settings.provider:
         return _named(settings.provider, settings)
     if settings.cborg.key or settings.cborg.base_url:
-        return _connect(CBORG, settings.cborg)
+        return CBORG, settings.cborg
     if settings.litellm.key and settings.litellm.base_url:
-        return _connect(LITELLM, settings.litellm)
+        return LITELLM, settings.litellm
     if _is_llmbase(settings.llmbase):
-        return _connect(LLMBASE, settings.llmbase)
+        return LLMBASE, settings.llmbase
     if settings.openai.key and settings.openai.base_url:
-        return _connect(OPENAI, settings.openai)
-    return _connect(LOCAL, None)
+        return OPENAI, settings.openai
+    return LOCAL, None
 
 
-def _named(name: str, settings: Settings) -> Service:
+def _named(name: str, settings: Settings) -> tuple[Provider, Credential | None]:
     provider = next((p for p in PROVIDERS if p.name == name), None)
     if provider is None:
         names = ", ".join(p.name for p in PROVIDERS)
@@ -45,7 +69,7 @@ def _named(name: str, settings: Settings) -> Service:
     # CBORG_API_KEY with an address of its own may stand for any service there.
     if own and not own.key and not own.base_url and settings.cborg.base_url:
         own = settings.cborg
-    return _connect(provider, own)
+    return provider, own
 
 
 def _connect(provider: Provider, credential: Credential | None) -> Service:
@@ -56,8 +80,7 @@ def _connect(provider: Provider, credential: Credential | None) -> Service:
         variable = credential.key_variable.replace("API_KEY", "BASE_URL")
         raise BadSetting(f"set {variable} to the address of the {provider.title} server")
     service = provider.service(credential)
-    keyless = provider is OPENAI and urlsplit(service.base_url).hostname in LOOPBACK
-    if not credential.key and not keyless:
+    if not credential.key and not _keyless(provider, credential):
         raise NoKey(
             f"no key for {provider.title}: set {credential.key_variable}",
             f"Keys come from {provider.key_page}.",
@@ -65,6 +88,11 @@ def _connect(provider: Provider, credential: Credential | None) -> Service:
     if provider is LLMBASE and not _is_llmbase(credential):
         raise BadSetting("LLMBASE_API_KEY is not an API key of LLMBase; those begin with llmbase_")
     return service
+
+
+def _keyless(provider: Provider, credential: Credential) -> bool:
+    """A server of the person's own, on this machine, asks for no key."""
+    return provider is OPENAI and urlsplit(credential.base_url or "").hostname in LOOPBACK
 
 
 def _is_llmbase(credential: Credential) -> bool:

@@ -45,8 +45,15 @@ Piece = Text | Reasoning
 class Client:
     """A connection to one service. Nothing is imported or opened before the first call."""
 
-    def __init__(self, service: Service, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        log: Callable[[str], None] | None = None,
+        unusable: errors.CborgError | None = None,
+    ) -> None:
+        """`unusable` is raised in the place of anything that would be sent."""
         self.service = service
+        self._unusable = unusable
         self.answered = False  # has the host ever answered, with whatever status?
         self.packs: dict[str, bool] = {}  # which models' vectors come in base64, as far as known
         self._log = log
@@ -128,6 +135,8 @@ class Client:
     @cached_property
     def sdk(self) -> Any:
         """The SDK's client: no retries of its own (they would be silent)."""
+        if self._unusable:
+            raise errors.bare(self._unusable)
         import openai
 
         service = self.service
@@ -203,6 +212,7 @@ class Answer:
 
     `usage`, `billed` (US dollars), `served` and `finish_reason` are known at the
     end, `call_id` from the moment the service's headers are here, `answer_id` with the first chunk.
+    `tools`: it speaks of tools, or of what they found.
     """
 
     def __init__(self, client: Client, request: Request) -> None:
@@ -214,6 +224,7 @@ class Answer:
         self.call_id: str | None = None
         self.answer_id: str | None = None
         self.fallback: str | None = None
+        self.tools = False
         self.pieces = 0
         self._client = client
         self._stream: Any = None
@@ -291,6 +302,7 @@ class Answer:
     def _pieces_of(self, message: Any) -> Iterator[Piece]:
         # Asking the SDK's message for an attribute that it lacks is slow, and this is every token.
         said = {**message.__dict__, **(message.model_extra or {})}
+        self.tools |= bool(said.get("tool_calls") or said.get("annotations"))
         reasoning = said.get("reasoning_content") or said.get("reasoning")
         if isinstance(reasoning, str) and reasoning:
             self.pieces += 1
