@@ -50,8 +50,7 @@ def _no_key(service: Service, settings: Settings) -> NoKey:
     provider = service.provider
     own = provider.credential(settings)
     return NoKey(
-        f"this is not among the answers in {settings.cache}, and no key for {provider.title} is"
-        " set",
+        f"no answer to this is kept in {settings.cache}, and no key for {provider.title} is set",
         f"Run the notebook where {own.key_variable if own else 'a key'} is set, and keep"
         " what is answered.",
     )
