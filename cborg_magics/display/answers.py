@@ -38,6 +38,7 @@ def holdings(found: Sequence[Holding], path: str) -> dict[str, Any]:
 def cost(holding: Holding) -> str:
     """What the answers of a model cost, and how that is known.
 
+    >>> from decimal import Decimal
     >>> from cborg_magics.answers.folder import Holding
     >>> cost(Holding("host", "model", 3, Decimal("0.0042"), False, 1, 900))
     '$0.00420 billed, 1 unknown'

@@ -158,13 +158,13 @@ class ChatMagic(Magics):
 
         and then `reply.value`, `reply.text`, `reply.code`, `reply.cost`.
 
-        What was asked before, word for word, can be answered from disk for nothing, when
-        all cells are run again::
+        What was asked before, word for word, is answered from disk for nothing, when
+        all cells are run again, after::
 
             %env CBORG_CACHE=1
 
-        or, for one question, `--cache`. `CBORG_CACHE=answers` keeps the answers in a folder
-        of that name, to be committed: with it the notebook runs where no key is.
+        or, for one question, with `--cache`. `CBORG_CACHE=answers` keeps answers in a
+        folder of that name: committed, it lets the notebook run where no key is.
 
         A badge below the answer says who answered, how many tokens went in and out,
         what it cost and how that is known (billed by the service, estimated from its

@@ -55,10 +55,9 @@ def test_what_is_not_in_it_is_an_error_and_not_another_models_answer(
 ) -> None:
     before = len(service.requests)
     with Session.from_environment() as session:
-        with pytest.raises(
-            NoKey, match=r"not among the answers in [\s\S]*LITELLM_API_KEY"
-        ) as error:
+        with pytest.raises(NoKey, match="no answer to this is kept in") as error:
             session.chat("something new")
+        assert "LITELLM_API_KEY" in error.value.do
         assert error.value.reply.cost.source is Source.FREE  # type: ignore[attr-defined]
         with pytest.raises(NoKey):
             session.chat("hi", refresh=True)
