@@ -35,6 +35,11 @@ class Turn:
     run: Run | None = None
     opens: bool = False
 
+    @property
+    def messages(self) -> tuple[Message, Message]:
+        """What is sent of it with later questions."""
+        return self.question, Message("assistant", self.reply.text)
+
 
 class Conversation:
     """All threads of one kernel, each a tuple of turns, oldest first."""

@@ -64,6 +64,11 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
     cached: bool = False
 
+    @property
+    def pictures(self) -> list[Picture]:
+        """The pictures among the attachments."""
+        return [each for each in self.attachments if isinstance(each, Picture)]
+
 
 @dataclass(frozen=True)
 class Request:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
-from cborg_magics import policy, tokens
+from cborg_magics import fitting, policy, tokens
 from cborg_magics.catalogue import Catalogue, Model
 from cborg_magics.conversation import MAIN, Run, Turn
 from cborg_magics.errors import BadAttachment
-from cborg_magics.exchange import Attachment, Message, Passage, Picture, Request
+from cborg_magics.exchange import Attachment, Message, Passage, Request
 from cborg_magics.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,10 +21,8 @@ _T = TypeVar("_T")
 
 MARGIN = 0.9  # of the model's window: our count of tokens is a guess
 ANSWER_TOKENS = 4096  # kept free for the answer where no limit was asked for
-MOST_PICTURE_BYTES = 20 * 1024 * 1024  # pictures of earlier turns, sent again
 SMALL = 2000  # tokens that fit any model; nothing waits for the catalogue
 CATALOGUE_SECONDS = 5.0
-LEAST_PASSAGE = 64  # tokens of a passage with its name; where there is less room, fewer go along
 
 # What a model is told that is to answer from passages. It stands in the system text, where no
 # passage can speak, and it is the same for all of them, so that a service can keep it.
@@ -136,7 +132,7 @@ def plan(
     """
     wishes = complete(question, history, settings, provider, default_model)
     name, seeing = wishes.model, _seeing(question, history)
-    said = [message for turn in history for message in _spoken(turn)]
+    said = [message for turn in history for message in turn.messages]
     matters = (
         seeing
         or question.shape
@@ -154,11 +150,13 @@ def plan(
     limit = _first(question.max_tokens, settings.max_tokens, provider.longest_answer(model))
     reserve = limit or min(ANSWER_TOKENS, window // 4)
     free = int(window * MARGIN) - reserve
-    asked, question = len(question.passages), _with_room(question, system, window, free)
+    asked, bare = len(question.passages), replace(question, passages=())
+    room = free - tokens.of_messages([*system, bare.message])
+    question = replace(question, passages=fitting.passages(question.passages, window, room))
     room = free - tokens.of_messages([*system, question.message])
-    kept = _that_fit(history, room)
+    kept = fitting.turns(history, room)
     blind = model is not None and model.vision is False
-    old, unsent = _with_pictures(kept, 0 if blind else room)
+    old, unsent = fitting.messages(kept, 0 if blind else room)
     request = Request(
         model=name,
         messages=(*system, *old, question.message),
@@ -194,7 +192,7 @@ def complete(
 
 def _seeing(question: Question, history: Sequence[Turn]) -> bool:
     """Are there pictures in what is sent?"""
-    return any(map(_pictures, (question.message, *(turn.question for turn in history))))
+    return any(each.pictures for each in (question.message, *(t.question for t in history)))
 
 
 def _check(
@@ -207,7 +205,7 @@ def _check(
 ) -> None:
     """Refuse what can be known to be wrong before anything is sent."""
     policy.check(name, provider.location(model), settings)
-    if _pictures(question.message) and model and model.vision is False:
+    if question.message.pictures and model and model.vision is False:
         able = [each.name for each in catalogue.models if each.vision] if catalogue else []
         names = list(dict.fromkeys(able))[:3]
         hint = f"Take one that can: -m {' or -m '.join(names)}." if names else ""
@@ -233,99 +231,6 @@ def _system(question: Question, model: Model | None, words: str | None) -> list[
 def _obeys(model: Model | None) -> bool:
     """Can the model be held to a schema? Only where its service says so."""
     return bool(model and model.schemas)
-
-
-def most_of_passages(window: int) -> int:
-    """How many tokens of passages go along with a question: half of what the model takes."""
-    return window // 2
-
-
-def _with_room(question: Question, system: list[Message], window: int, free: int) -> Question:
-    """The question with passages that leave room for it, and half of the window for the rest."""
-    if not question.passages:
-        return question
-    bare = replace(question, passages=())
-    room = min(most_of_passages(window), free - tokens.of_messages([*system, bare.message]))
-    passages = question.passages[: max(room // LEAST_PASSAGE, 1)]
-    return replace(question, passages=_cut(passages, room))
-
-
-def _cut(passages: tuple[Passage, ...], room: int) -> tuple[Passage, ...]:
-    """The passages in `room` tokens. Short ones leave to the long ones what they do not need."""
-    fitting: dict[int, Passage] = {}
-    room -= sum(tokens.of_text(each.name) for each in passages)
-    for number in sorted(range(len(passages)), key=lambda n: len(passages[n].text)):
-        share = max(room // (len(passages) - len(fitting)), LEAST_PASSAGE // 2)
-        fitting[number], used = _beginning(passages[number], share)
-        room -= used
-    return tuple(fitting[number] for number in range(len(passages)))
-
-
-def _beginning(passage: Passage, most: int) -> tuple[Passage, int]:
-    """As much of it as fits in `most` tokens, and how many these are."""
-    sizes = list(accumulate(_at_most(passage.text[: 4 * most + 1])))
-    length = bisect_right(sizes, 4 * most)
-    used = -(-sizes[length - 1] // 4) if length else 0
-    if length == len(passage.text):
-        return passage, used
-    note = f"first {length:,} of {len(passage.text):,} characters"
-    return replace(passage, text=passage.text[:length], note=note), used
-
-
-def _at_most(text: str) -> Iterator[int]:
-    """What each character comes to, in quarters of a token. Letters of English words come to one;
-    of figures, signs and other scripts small models make a token for each byte."""
-    for each in text:
-        plain = each.isascii() and (each.isalpha() or each == " ")
-        yield 1 if plain else 4 * len(each.encode(errors="replace"))
-
-
-def _that_fit(history: tuple[Turn, ...], room: int) -> tuple[Turn, ...]:
-    """The newest turns whose text fits in `room` tokens."""
-    kept: list[Turn] = []
-    for turn in reversed(history):
-        spoken = _spoken(turn)
-        room -= tokens.of_messages(spoken) - sum(map(tokens.of_pictures, spoken))
-        if room < 0:
-            break
-        kept.insert(0, turn)
-    return tuple(kept)
-
-
-def _with_pictures(history: tuple[Turn, ...], room: int) -> tuple[list[Message], int]:
-    """The messages of the turns, and how many pictures they have lost: the newest fit first."""
-    room -= sum(
-        tokens.of_messages(_spoken(turn)) - tokens.of_pictures(turn.question) for turn in history
-    )
-    most_bytes, unsent = MOST_PICTURE_BYTES, 0
-    messages: list[Message] = []
-    for turn in reversed(history):
-        question, answer = _spoken(turn)
-        pictures = _pictures(question)
-        room -= tokens.of_pictures(question)
-        most_bytes -= sum(len(picture.data) for picture in pictures)
-        if pictures and (room < 0 or most_bytes < 0):
-            room, most_bytes = min(room, 0), min(most_bytes, 0)  # older ones do not pass it by
-            question, unsent = _without_pictures(question), unsent + len(pictures)
-        messages[:0] = [question, answer]
-    return messages, unsent
-
-
-def _spoken(turn: Turn) -> tuple[Message, Message]:
-    return turn.question, Message("assistant", turn.reply.text)
-
-
-def _pictures(message: Message) -> list[Picture]:
-    return [each for each in message.attachments if isinstance(each, Picture)]
-
-
-def _without_pictures(message: Message) -> Message:
-    names = ", ".join(picture.name for picture in _pictures(message))
-    return replace(
-        message,
-        content=f"{message.content}\n\n[not shown again: {names}]",
-        attachments=tuple(each for each in message.attachments if not isinstance(each, Picture)),
-    )
 
 
 def _first(*values: _T | None) -> _T | None:

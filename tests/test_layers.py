@@ -21,6 +21,7 @@ LAYERS = (
     {"session", "display"},
     {"answers"},
     {"planning"},
+    {"fitting"},
     {"providers", "attachments", "caps", "conversation", "schemas", "reconciling", "spending"},
     {"catalogue_file", "ledger", "retry", "pricing", "progress", "selection"},
     {"catalogue", "settings", "tokens"},

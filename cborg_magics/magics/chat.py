@@ -325,12 +325,12 @@ def _caching(args: argparse.Namespace) -> bool | None:
 
 def _would_search(context: Embeddings, args: argparse.Namespace, window: int) -> str:
     """What a dry run, which searches nothing, says of the passages."""
-    from cborg_magics import planning
+    from cborg_magics import fitting
     from cborg_magics.display import wording
     from cborg_magics.embeddings import passages
 
     count, size = passages.expected(context, args.k or PASSAGES)
-    size = min(size, planning.most_of_passages(window))
+    size = min(size, fitting.most_of_passages(window))
     along = wording.count(count, "passage")
     return f"About {along} of {args.context} would come along, {size:,} tokens more; not searched."
 

@@ -17,11 +17,11 @@ from cborg_magics.embeddings.origin import Origin
 from cborg_magics.embeddings.passages import expected, find, of
 from cborg_magics.errors import BadOption
 from cborg_magics.exchange import Passage
+from cborg_magics.fitting import LEAST_PASSAGE
 from cborg_magics.planning import (
     CATALOGUE_SECONDS,
     CITING,
     FROM_PASSAGES,
-    LEAST_PASSAGE,
     Plan,
     Question,
     plan,
