@@ -311,7 +311,7 @@ def test_where_the_service_is_slow_the_kept_list_serves_at_once(file: CatalogueF
     fetched.begin()
     began = time.monotonic()
     found = fetched.get(10)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert found is not None
     assert found.names() == ["kept"]
     gate.set()
@@ -331,7 +331,7 @@ def test_nobody_waits_longer_than_they_said() -> None:
     fetched.begin()
     began = time.monotonic()
     assert fetched.get(0.1) is None
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     gate.set()
     assert fetched.get(10) is not None
 

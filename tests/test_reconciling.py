@@ -172,7 +172,7 @@ def test_a_fresh_call_is_waited_for_and_not_for_long(home: Any) -> None:
     )
     assert isinstance(never, Comparison)
     assert len(never.unlogged) == 1
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
 
 
 # -- what old releases were recorded to answer -------------------------------------------------

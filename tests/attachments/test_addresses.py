@@ -180,12 +180,12 @@ def test_where_all_is_fetched_here_no_service_learns_an_address() -> None:
 
 
 def test_a_server_that_drips_does_not_hold_the_cell(faults: FaultServer) -> None:
-    drips = tuple(piece for _ in range(100) for piece in (b"x", 0.1))
+    drips = tuple(piece for _ in range(200) for piece in (b"x", 0.1))
     faults.script("/a.png", Answer(stream=drips))
     began = time.monotonic()
     with pytest.raises(BadAttachment, match=r"within 0.5 s|takes too long"):
         fetch(f"{faults.url}/a.png", "a.png", seconds=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
 
 
 # -- data: ---------------------------------------------------------------------------------------

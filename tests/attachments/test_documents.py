@@ -90,7 +90,7 @@ def test_ten_million_rows_are_no_wait() -> None:
     frame = pd.DataFrame({"a": np.arange(10_000_000), "b": np.ones(10_000_000)})
     began = time.monotonic()
     sent = document(table, frame)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert "First 20 of 10,000,000 rows:" in sent.text
 
 
@@ -408,7 +408,7 @@ def test_pydantic_models_are_data() -> None:
 def test_large_data_is_cut_at_once_and_says_so(value: object) -> None:
     began = time.monotonic()
     sent = document(data, value)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert sent.note == "first 20,000 characters"
     assert sent.text.endswith("... cut here: first 20,000 characters")
     assert len(sent.text) < data.MOST_CHARACTERS + 100

@@ -79,7 +79,7 @@ def test_a_batch_is_filled_by_count_and_by_tokens(here: Session, vectors: Encode
 
 
 def test_five_requests_are_under_way_at_most_and_five_are(here: Session, vectors: Encoder) -> None:
-    vectors.latency = 0.05
+    vectors.latency = 0.5
     embed(texts(64 * 20))
     assert vectors.most_at_once == 5
 
@@ -89,7 +89,7 @@ def test_cborg_parallel_is_obeyed(
 ) -> None:
     monkeypatch.setenv("CBORG_PARALLEL", "2")
     here.adopt(Session.from_environment().settings)
-    vectors.latency = 0.02
+    vectors.latency = 0.2
     embed(texts(64 * 8))
     assert vectors.most_at_once == 2
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import cborg_magics
 from tests.hub.machine import REPOSITORY, Machine, lacking
 from tests.services.answers import chat_stream, json_answer, usage
 from tests.services.build import Build
@@ -92,7 +93,7 @@ def asked() -> Iterator[FaultServer]:
 def installed(machine: Machine, asked: FaultServer) -> None:
     """The example's files and the people's keys, put in their places by the README's commands."""
     # As pip does it: users cannot write bytecode there.
-    compileall.compile_dir(REPOSITORY / "cborg_magics", quiet=1)
+    compileall.compile_dir(Path(cborg_magics.__file__).parent, quiet=1)
     for name in PEOPLE:
         # Others may look into the home, as on many machines: what is private must be so by itself.
         machine.run(["useradd", "--create-home", name])
