@@ -65,6 +65,20 @@ def session(service: FaultServer) -> Iterator[Session]:
         yield session
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where processes share the tests by files (`-n 2 --dist loadfile`), one has the whole hub."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/hub" if nodeid.startswith("tests/hub/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Where CBORG_TESTS=all, nothing may be skipped: a skip counts as a failure."""

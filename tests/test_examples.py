@@ -10,9 +10,13 @@ import nbformat
 import pytest
 
 from tests import examples
+from tests.workshop.lessons import LESSONS
+
+# Those of the workshop are run with their solutions, in tests/workshop.
+RUN = [path for path in examples.NOTEBOOKS if path not in LESSONS]
 
 
-@pytest.mark.parametrize("path", examples.NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_an_example_runs_headless_to_the_outputs_it_shows(path: Path) -> None:
     committed = nbformat.read(path, as_version=4)
     fresh = examples.run(path)
