@@ -20,7 +20,6 @@ from cborg_magics.exchange import (
     Attachment,
     Listener,
     Message,
-    Outcome,
     Picture,
     Reasoning,
     Reply,
@@ -81,10 +80,9 @@ class Entry:
         return question, reply
 
     def keep(self, reply: Reply, service: Service, keys: Sequence[str]) -> str:
-        """Write the reply down, if it is worth it. Gives a line that says why it could not be."""
-        said = reply.text + reply.reasoning
-        if not self._whole(reply) or errors.without(said, *keys) != said or errors.has_key(said):
-            return ""
+        """Write the reply down, if it is worth it; else gives a line that says why not."""
+        if why := self._unfit(reply, keys):
+            return f"This answer is not kept: {why}."
         kept = KeptAnswer(
             version=VERSION,
             at=reply.started,
@@ -104,20 +102,22 @@ class Entry:
         try:
             self.folder.keep(self.digest, kept)
         except OSError as problem:
-            return f"The answer could not be kept: {problem.strerror or problem}."
+            return f"This answer is not kept: {problem.strerror or problem}."
         return ""
 
-    def _whole(self, reply: Reply) -> bool:
-        """Would the model, asked again, have as much to say? Not if a cap or the service cut its
-        answer, a tool took part, or another model stood in for it."""
+    def _unfit(self, reply: Reply, keys: Sequence[str]) -> str:
+        """Why the model, asked again, may have more or other things to say."""
+        said = reply.text + reply.reasoning
         own_limit = self.limit is not None and reply.capped is None
-        return (
-            reply.outcome is Outcome.COMPLETED
-            and bool(reply.text.strip())
-            and reply.finish_reason in ("stop", *(["length"] if own_limit else []))
-            and not reply.tools
-            and reply.fallback is None
-        )
+        if errors.without(said, *keys) != said or errors.has_key(said):
+            return "a key is in it"
+        if reply.fallback is not None:
+            return "it is of another model than the one that was asked"
+        if reply.tools or reply.finish_reason == "tool_calls":
+            return "tools took part in it"
+        if reply.finish_reason not in ("stop", *(["length"] if own_limit else [])):
+            return "it was cut short"
+        return "" if reply.text.strip() else "it is empty"
 
 
 def _plain(message: Message) -> list[Any]:

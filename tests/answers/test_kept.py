@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import threading
@@ -196,41 +195,50 @@ def test_a_question_after_another_history_is_another_one(
     assert keeping.chat("and?", thread="other").from_cache is None
 
 
+SEARCHED = {
+    "id": "1",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "test-model",
+    "choices": [{"index": 0, "delta": {"annotations": [{"type": "url_citation"}]}}],
+}
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "why"),
     [
-        chat_stream("half", CUT),
-        chat_stream("half", finish="length"),
-        chat_stream("half", finish="content_filter"),
-        chat_stream("I call", finish="tool_calls"),
-        chat_stream("   "),
-        chat_stream(
-            "It rains.",
-            {
-                "id": "1",
-                "object": "chat.completion.chunk",
-                "created": 1,
-                "model": "test-model",
-                "choices": [
-                    {"index": 0, "delta": {"annotations": [{"type": "url_citation"}]}},
-                ],
-            },
-        ),
-        refusal(400, "bad_request", "no"),
-        chat_stream(f"Your key is {KEY}."),
-        chat_stream("A key: sk-abcdefghijklmnopqrstuvwxyz123456"),
+        (chat_stream("half", finish="length"), "it was cut short"),
+        (chat_stream("half", finish="content_filter"), "it was cut short"),
+        (chat_stream("I call", finish="tool_calls"), "tools took part in it"),
+        (chat_stream("It rains.", SEARCHED), "tools took part in it"),
+        (chat_stream("   "), "it is empty"),
+        (chat_stream(f"Your key is {KEY}."), "a key is in it"),
+        (chat_stream(Thought(f"Their key is {KEY}."), "I tell no keys."), "a key is in it"),
+        (chat_stream("A key: sk-abcdefghijklmnopqrstuvwxyz123456"), "a key is in it"),
     ],
-    ids=["broken", "cut", "filtered", "tool", "empty", "searched", "refused", "own key", "key"],
 )
-def test_what_is_not_a_whole_answer_of_the_model_is_not_kept(
-    service: FaultServer, keeping: Session, answers: Path, answer: Any
+def test_what_is_not_a_whole_answer_of_the_model_is_not_kept_and_a_line_says_so(
+    service: FaultServer, keeping: Session, answers: Path, answer: Any, why: str
 ) -> None:
     service.script(CHAT, answer)
-    with contextlib.suppress(CborgError):
-        keeping.chat("hi", once=True)
+    keeping.chat("hi", once=True)
+    assert keeping.warnings == [f"This answer is not kept: {why}."]
     assert not answers.exists()
     assert keeping.chat("hi", once=True).from_cache is None
     assert keeping.chat("hi", once=True).from_cache, "the whole one is"
+
+
+@pytest.mark.parametrize(
+    "answer", [chat_stream("half", CUT), refusal(400, "bad_request", "no")], ids=["broken", "no"]
+)
+def test_what_failed_is_not_kept(
+    service: FaultServer, keeping: Session, answers: Path, answer: Any
+) -> None:
+    service.script(CHAT, answer)
+    with pytest.raises(CborgError):
+        keeping.chat("hi", once=True)
+    assert not answers.exists()
+    assert keeping.chat("hi", once=True).from_cache is None
 
 
 def test_an_answer_that_was_stopped_is_not_kept(
@@ -265,6 +273,7 @@ def test_an_answer_that_another_model_gave_is_not_kept(
     with Session.from_environment() as session:
         reply = session.chat("hi", once=True)
         assert reply.fallback is not None
+        assert "another model" in session.warnings[-1]
     assert not answers.exists()
 
 
@@ -389,7 +398,7 @@ def test_where_it_cannot_be_written_the_answer_stays_and_a_line_says_so(
 ) -> None:
     answers.write_text("a file stands in the folder's place")
     assert keeping.chat("hi").text
-    assert keeping.warnings[-1].startswith("The answer could not be kept: ")
+    assert keeping.warnings[-1].startswith("This answer is not kept: ")
 
 
 def test_clearing_drops_answers_alone(
