@@ -148,7 +148,8 @@ def test_what_is_well_is_said_on_one_screen(service: FaultServer, world: dict[st
     assert said.lines[-1] == WELL
     assert said.code == 0
     assert len(said.lines) <= 25
-    assert max(map(len, said.lines)) <= 80
+    own = world["CBORG_HOME"]  # a path is not broken, however long
+    assert max(len(line) for line in said.lines if own not in line) <= 80
     assert said.part("version").startswith(f"{cborg_magics.__version__}, Python 3.")
     assert "IPython" in said.part("version")
     assert "openai" in said.part("version")
