@@ -287,6 +287,17 @@ def test_no_key_and_no_question_stands_in_the_folder(
         assert word not in text
 
 
+def test_a_key_of_ones_own_is_known_whatever_it_looks_like(
+    service: FaultServer, keeping: Session, answers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITELLM_API_KEY", "swordfish")
+    keeping.adopt(Settings.read(os.environ))
+    service.script(CHAT, chat_stream("The word is swordfish."))
+    keeping.chat("hi", once=True)
+    assert keeping.warnings == ["This answer is not kept: a key is in it."]
+    assert not answers.exists()
+
+
 def test_own_answers_are_readable_by_their_owner_alone(
     service: FaultServer, session: Session, home: Path
 ) -> None:
@@ -446,9 +457,11 @@ def test_under_a_cap_that_shortened_it_an_answer_is_not_kept(
     service.always("/model/info", json_answer({"data": [row]}))
     service.script(CHAT, chat_stream("half", finish="length", usage=usage(10, 300)))
     monkeypatch.setenv("CBORG_BUDGET", "0.05")
+    monkeypatch.setenv("CBORG_MAX_TOKENS", "90000")
     keeping.adopt(Settings.read(os.environ))
     reply = keeping.chat("hi", once=True)
     assert reply.capped is not None
+    assert keeping.warnings[-1] == "This answer is not kept: it was cut short."
     assert not answers.exists()
 
 
