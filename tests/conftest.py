@@ -65,6 +65,11 @@ def session(service: FaultServer) -> Iterator[Session]:
         yield session
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: begun last, it would keep one process while the others idle."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/workshop/"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where processes share the tests by files (`-n 2 --dist loadfile`), one has the whole hub."""
