@@ -308,6 +308,12 @@ class Reply:
         return self.joined.thread if self.joined else None
 
     @property
+    def pieces(self) -> tuple[Reasoning | Text, ...]:
+        """What a listener hears of the answer where it comes in one go."""
+        said = (Reasoning(self.reasoning), Text(self.text))
+        return tuple(piece for piece in said if piece.text)
+
+    @property
     def code(self) -> tuple[Block, ...]:
         """The fenced code blocks of the answer, in order: each has a `language` and a `text`."""
         return code_blocks.find(self.text)

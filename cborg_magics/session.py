@@ -200,9 +200,10 @@ class Session:
             if error.reply and plan.question.shape is None:
                 error.reply = self._join(plan.question, error.reply)
             raise
+        reply = self._join(plan.question, reply)
         if entry and (warning := entry.keep(reply, self.service, self.settings.keys)):
             self.warnings.append(warning)
-        return self._join(plan.question, reply)
+        return reply
 
     def plan(self, question: str | Question, **wishes: Any) -> Plan:
         """What `chat` would send. Raises what can be known before anything is sent."""

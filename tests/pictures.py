@@ -108,7 +108,7 @@ class Film:
         assert first is not None
         below = panel["y"] + panel["height"] - first["y"]
         clip = {"x": panel["x"], "y": first["y"], "width": WIDTH, "height": below}
-        shot = self.lab.page.screenshot(clip=clip)  # type: ignore[arg-type]
+        shot = self.lab.page.screenshot(clip=clip)
         self.frames.append((Image.open(io.BytesIO(shot)).convert("RGB"), seconds))
 
     def type(self, cell: int, text: str) -> None:

@@ -137,7 +137,7 @@ def test_the_metadata_are_true(release: Release) -> None:
 
 def test_who_installs_it_gets_none_of_the_tests_libraries(release: Release) -> None:
     needs = [line for line in release.metadata.get_all("Requires-Dist", []) if "extra" not in line]
-    names = {re.match(r"[\w.-]+", line)[0] for line in needs}  # type: ignore[index]
+    names = {re.match(r"[\w.-]+", line)[0] for line in needs}
     assert names == {
         *("ipython", "openai", "pillow", "platformdirs", "pydantic", "tenacity", "tqdm"),
     }

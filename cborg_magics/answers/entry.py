@@ -16,15 +16,7 @@ from typing import Any
 from cborg_magics import errors
 from cborg_magics.answers.folder import VERSION, AnswerFolder, KeptAnswer, Sent
 from cborg_magics.conversation import Turn
-from cborg_magics.exchange import (
-    Attachment,
-    Listener,
-    Message,
-    Picture,
-    Reasoning,
-    Reply,
-    Text,
-)
+from cborg_magics.exchange import Attachment, Listener, Message, Picture, Reply
 from cborg_magics.planning import Question, Wishes
 from cborg_magics.providers.provider import Service
 
@@ -74,9 +66,8 @@ class Entry:
             return None  # a type can check more than its schema tells, and has changed
         question = replace(question, passages=kept.cut(question.passages))
         reply = replace(kept.reply(), value=value, passages=question.passages)
-        for event in (Reasoning(reply.reasoning), Text(reply.text)):
-            if event.text:
-                tell(event)
+        for piece in reply.pieces:
+            tell(piece)
         return question, reply
 
     def keep(self, reply: Reply, service: Service, keys: Sequence[str]) -> str:
@@ -101,8 +92,9 @@ class Entry:
         )
         try:
             self.folder.keep(self.digest, kept)
-        except OSError as problem:
-            return f"This answer is not kept: {problem.strerror or problem}."
+        except (OSError, ValueError) as problem:  # half a character cannot be written down
+            why = getattr(problem, "strerror", None) or "it cannot be written as text"
+            return f"This answer is not kept: {why}."
         return ""
 
     def _unfit(self, reply: Reply, keys: Sequence[str]) -> str:
@@ -116,7 +108,8 @@ class Entry:
         if reply.tools or reply.finish_reason == "tool_calls":
             return "tools took part in it"
         if reply.finish_reason not in ("stop", *(["length"] if own_limit else [])):
-            return "it was cut short"
+            cut = "it was cut short"
+            return cut if reply.finish_reason else "the service did not say that it is whole"
         return "" if reply.text.strip() else "it is empty"
 
 

@@ -12,8 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,14 +87,13 @@ class KeptAnswer:
 
 @dataclass(frozen=True)
 class Holding:
-    """What is kept of one model: how many answers, what they cost in US dollars (`unknown` of
-    them for a cost that nobody knows), and their bytes."""
+    """What is kept of one model: how many answers, what they cost (but for `unknown` of them,
+    whose cost nobody knows), and their bytes."""
 
     host: str
     model: str
     count: int
-    dollars: Decimal
-    estimated: bool
+    cost: Cost
     unknown: int
     octets: int
 
@@ -125,13 +123,15 @@ class AnswerFolder:
         return self._read(self._file(digest))
 
     def keep(self, digest: str, kept: KeptAnswer) -> None:
-        """Write an answer down, in the place of an earlier one. Raises `OSError`."""
+        """Write an answer down, in the place of an earlier one. Raises `OSError`, and
+        `ValueError` for what is no text."""
+        content = _form().dump_json(kept, indent=1) + b"\n"
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700 if self.private else 0o777)
         mode = 0o600 if self.private else 0o666
         new = self.path / f"{uuid.uuid4().hex}.new"  # others see the old file or the new one
         try:
             with open(new, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-                file.write(_form().dump_json(kept, indent=1) + b"\n")
+                file.write(content)
             new.replace(self._file(digest))
         except BaseException:
             new.unlink(missing_ok=True)
@@ -174,14 +174,12 @@ class AnswerFolder:
 
 
 def _holding(host: str, model: str, found: list[tuple[Path, KeptAnswer]]) -> Holding:
-    costs = [kept.cost for _, kept in found]
-    known = [cost for cost in costs if cost.dollars is not None]
+    known = [kept.cost for _, kept in found if kept.cost.dollars is not None]
     return Holding(
         host,
         model,
         len(found),
-        sum((cost.dollars for cost in known if cost.dollars), Decimal(0)),
-        any(cost.source.value == "estimated" for cost in known),
-        len(costs) - len(known),
+        reduce(pricing.add, known, pricing.FREE),
+        len(found) - len(known),
         sum(path.stat().st_size for path, _ in found),
     )

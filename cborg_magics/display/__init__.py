@@ -59,12 +59,9 @@ def view_for(shell: Any) -> View:
 
 def show_reply(shell: Any, reply: Reply) -> None:
     """A finished answer once more."""
-    from cborg_magics.exchange import Reasoning, Text
-
     view = view_for(shell)
-    for event in (Reasoning(reply.reasoning), Text(reply.text)):
-        if event.text:
-            view.event(event)
+    for piece in reply.pieces:
+        view.event(piece)
     view.finish(reply)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from cborg_magics.display import tables, wording
 from cborg_magics.display.notebook import quiet
 from cborg_magics.display.tables import Column
-from cborg_magics.exchange import Cost, Source
 
 if TYPE_CHECKING:
     from cborg_magics.answers.folder import Holding
@@ -40,10 +39,9 @@ def cost(holding: Holding) -> str:
 
     >>> from decimal import Decimal
     >>> from cborg_magics.answers.folder import Holding
-    >>> cost(Holding("host", "model", 3, Decimal("0.0042"), False, 1, 900))
+    >>> from cborg_magics.exchange import Cost, Source
+    >>> cost(Holding("host", "model", 3, Cost(Decimal("0.0042"), Source.BILLED), 1, 900))
     '$0.00420 billed, 1 unknown'
     """
-    source = Source.ESTIMATED if holding.estimated else Source.BILLED
-    known = Cost(holding.dollars, source if holding.dollars else Source.FREE)
-    told = [wording.cost(known)] if holding.unknown < holding.count else []
+    told = [wording.cost(holding.cost)] if holding.unknown < holding.count else []
     return ", ".join([*told, *([f"{holding.unknown:,} unknown"] if holding.unknown else [])])

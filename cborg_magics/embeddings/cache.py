@@ -147,8 +147,12 @@ class VectorCache:
 def _set(db: sqlite3.Connection, origin: Origin, kind: str) -> int | None:
     # CBorg's pages write a model with and without lbl/; its list, if it can be asked, says which.
     name = origin.model.removeprefix("lbl/")
-    asked = "SELECT id FROM sets WHERE service = ? AND model IN (?, ?) AND kind = ?"
-    row = db.execute(asked, [origin.service, name, f"lbl/{name}", kind]).fetchone()
+    asked = (
+        "SELECT id FROM sets WHERE service = ? AND model IN (?, ?) AND kind = ?"
+        " ORDER BY model != ?"  # where there are both, the one that was named
+    )
+    values = [origin.service, name, f"lbl/{name}", kind, origin.model]
+    row = db.execute(asked, values).fetchone()
     return row[0] if row else None
 
 

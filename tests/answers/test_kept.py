@@ -212,6 +212,11 @@ SEARCHED = {
         (chat_stream("I call", finish="tool_calls"), "tools took part in it"),
         (chat_stream("It rains.", SEARCHED), "tools took part in it"),
         (chat_stream("   "), "it is empty"),
+        (
+            chat_stream("all?", finish=None, usage=usage(10, 1)),
+            "the service did not say that it is whole",
+        ),
+        (chat_stream("half a sign: \ud83d"), "it cannot be written as text"),
         (chat_stream(f"Your key is {KEY}."), "a key is in it"),
         (chat_stream(Thought(f"Their key is {KEY}."), "I tell no keys."), "a key is in it"),
         (chat_stream("A key: sk-abcdefghijklmnopqrstuvwxyz123456"), "a key is in it"),

@@ -58,7 +58,7 @@ def test_what_is_not_in_it_is_an_error_and_not_another_models_answer(
         with pytest.raises(NoKey, match="no answer to this is kept in") as error:
             session.chat("something new")
         assert "LITELLM_API_KEY" in error.value.do
-        assert error.value.reply.cost.source is Source.FREE  # type: ignore[attr-defined]
+        assert error.value.reply.cost.source is Source.FREE
         with pytest.raises(NoKey):
             session.chat("hi", refresh=True)
     assert len(service.requests) == before

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from cborg_magics.embeddings import asking, work
 from cborg_magics.embeddings.asking import embed
 from cborg_magics.embeddings.cache import VectorCache
+from cborg_magics.embeddings.origin import Origin
 from cborg_magics.errors import (
     BadTexts,
     CapReached,
@@ -365,3 +368,19 @@ def test_two_names_of_one_model_and_two_models_of_one_space_meet(here: Session) 
     with pytest.raises(DifferentModel):
         text.must_match(Origin("cborg", "nomic-embed-code"))
     assert asking.session() is here
+
+
+def test_a_model_has_its_vectors_with_and_without_lbl_and_its_own_first(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path)
+    plain, named = Origin("cborg", "nomic-embed-text"), Origin("cborg", "lbl/nomic-embed-text")
+    cache.keep(plain, "document", {b"a": b"1"})
+    assert cache.find(named, "document", [b"a"]) == {b"a": b"1"}, "CBorg says that they are one"
+    with closing(sqlite3.connect(cache.path)) as db:  # as they were kept before that was known
+        db.execute(
+            "INSERT INTO sets (service, model, kind, made)"
+            " VALUES ('cborg', 'lbl/nomic-embed-text', 'document', '2026')"
+        )
+        db.execute("INSERT INTO vectors (of, digest, vector) VALUES (2, ?, ?)", [b"b", b"2"])
+        db.commit()
+    assert cache.find(named, "document", [b"b"]) == {b"b": b"2"}
+    assert cache.find(plain, "document", [b"a"]) == {b"a": b"1"}

@@ -63,7 +63,7 @@ def test_a_class_whose_network_dies_goes_on_with_the_embedded_model(
     monkeypatch.setenv("LITELLM_API_KEY", "sk-test-2f9c81d4ab07e6")
     monkeypatch.setenv("LITELLM_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
     monkeypatch.setenv("CBORG_MODEL", MODELS[0])
-    name, value = re.search(r"^%env (\w+)=(\w+)$", PAGE, re.MULTILINE).groups()  # type: ignore[union-attr]
+    name, value = re.search(r"^%env (\w+)=(\w+)$", PAGE, re.MULTILINE).groups()
     monkeypatch.setenv(name, value)
     with Session.from_environment() as session:
         assert "Paris" in session.chat("What is the capital of France?", once=True).text
